@@ -1,0 +1,1 @@
+"""The page that compares two models on any picture (torch-free)."""

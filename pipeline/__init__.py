@@ -1,0 +1,3 @@
+"""mic-adapt: adapt a day-trained street segmenter to night, fog, rain and snow with MIC, without target labels."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The methods: source-only, self-training and masked image consistency (MIC)."""

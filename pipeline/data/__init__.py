@@ -1,0 +1,1 @@
+"""Data sets, the index and the training loader."""

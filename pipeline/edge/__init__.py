@@ -1,0 +1,1 @@
+"""The torch-free runtime: pictures in, classes and confidence out."""

@@ -1,0 +1,25 @@
+"""Mistakes a person can mend: one sentence each, with the file, the value and the fix."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake of the user's; printed as one sentence, never as a traceback."""
+
+    exit_code = 2
+
+
+class ImageError(UserError):
+    """A picture that cannot be read or is refused."""
+
+
+class BadModel(UserError):
+    """An .onnx file or manifest that is not a sound mic-adapt model."""
+
+    exit_code = 3
+
+
+class ProviderMissing(UserError):
+    """The execution provider asked for is not available."""
+
+    exit_code = 4

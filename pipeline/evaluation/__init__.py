@@ -1,0 +1,1 @@
+"""Inference, scores and the report."""

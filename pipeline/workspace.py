@@ -1,0 +1,55 @@
+"""Where every stage reads and writes, relative to one root folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one run; the default root is the project itself, `pipeline.seeds` gives each seed its own."""
+
+    root: Path = Path(".")
+
+    def index(self, domain: str) -> Path:
+        return self.root / "data" / "index" / f"{domain}.jsonl"
+
+    def checkpoints(self, method: str) -> Path:
+        return self.root / "checkpoints" / method
+
+    def weights(self, method: str) -> Path:
+        return self.root / "weights" / f"{method}.safetensors"
+
+    def teacher_weights(self, method: str) -> Path:
+        return self.root / "weights" / f"{method}.teacher.safetensors"
+
+    def dvclive(self, method: str) -> Path:
+        return self.root / "dvclive" / method
+
+    def metrics(self, method: str) -> Path:
+        return self.root / "metrics" / f"{method}.json"
+
+    def confusion(self, method: str) -> Path:
+        return self.root / "evaluation" / f"{method}.npz"
+
+    def pictures(self, method: str) -> Path:
+        return self.root / "evaluation" / method
+
+    def onnx(self, method: str) -> Path:
+        return self.root / "models" / f"{method}.onnx"
+
+    def manifest(self, method: str) -> Path:
+        return self.root / "models" / f"{method}.json"
+
+    @property
+    def data_report(self) -> Path:
+        return self.root / "metrics" / "data.json"
+
+    @property
+    def compare(self) -> Path:
+        return self.root / "metrics" / "compare.json"
+
+    @property
+    def report_dir(self) -> Path:
+        return self.root / "report"
