@@ -1,0 +1,56 @@
+"""The teacher: an exponential moving average of the student (method page, section 1, steps 2 and 6)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def ema_decay(step: int, alpha: float) -> float:
+    """Share of the old teacher that is kept at `step` (from 0): min(1 - 1/(step+1), alpha); 0 is a plain copy."""
+    return min(1 - 1 / (step + 1), alpha)
+
+
+class Teacher:
+    """A copy of the student that follows it slowly and labels target pictures.
+
+    Only parameters are averaged: the running statistics of the teacher's batch norms are its own, fed by `predict`.
+    """
+
+    def __init__(self, student: nn.Module, alpha: float) -> None:
+        self.alpha = alpha
+        self.network = copy.deepcopy(student).requires_grad_(False)
+        self.network.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def update(self, student: nn.Module, step: int) -> None:
+        """Follow the student as the optimiser step before iteration `step` (from 0) left it."""
+        decay = ema_decay(step, self.alpha)
+        mine = list(self.network.parameters())
+        theirs = [parameter.detach() for parameter in student.parameters()]
+        if decay == 0:
+            torch._foreach_copy_(mine, theirs)
+        else:
+            torch._foreach_lerp_(mine, theirs, 1 - decay)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits of normalised pictures (B, 3, H, W): batch statistics in the norms, no dropout, no stochastic depth."""
+        # Train mode for the norms alone: some networks drop paths or attention by a plain function that
+        # reads its parent's mode, so that switching off Dropout and DropPath modules would miss them.
+        self.network.eval()
+        for module in self.network.modules():
+            if "running_mean" in module._buffers or "running_var" in module._buffers:
+                module.train()
+        return self.network(images)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and buffers of the teacher network."""
+        return self.network.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave; raises RuntimeError for another network."""
+        self.network.load_state_dict(state)
