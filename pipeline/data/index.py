@@ -1,0 +1,55 @@
+"""The index of a domain: one JSON object a line for each picture, written by prepare, read by every later stage."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.edge.errors import UserError
+
+
+@dataclass(frozen=True)
+class Record:
+    """A picture that passed the checks of `prepare`. Paths are as the params file gives them (from the project root)."""
+
+    image: str
+    label: str | None
+    """None where there is no label, and always for target training pictures: adaptation never sees those."""
+    domain: str
+    split: str
+    condition: str
+    height: int
+    width: int
+    pixels: list[int] | None
+    """Pixels of each of the 19 classes in the full-size label; None without a label."""
+    sha256: str
+    """Of the decoded RGB pixels, so that the same picture under another name or format is recognised."""
+
+
+def read_index(path: Path) -> list[Record]:
+    """Records of an index file, in file order. Raises UserError where `prepare` has not run or the file is broken."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `dvc repro prepare` first") from None
+    try:
+        return [Record(**json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not an index of this version ({error}); run `dvc repro -f prepare`"
+        ) from None
+
+
+def write_index(path: Path, records: list[Record]) -> None:
+    """Write beside and rename, so that an index is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text("".join(json.dumps(asdict(r)) + "\n" for r in records), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def of_split(records: list[Record], split: str) -> list[Record]:
+    """The records of one split, "train" or "val", in order."""
+    return [r for r in records if r.split == split]
