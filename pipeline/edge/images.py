@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,7 +15,9 @@ from pipeline.edge.errors import ImageError, UserError
 MAX_PIXELS = 178_000_000
 _LIMIT = f"{MAX_PIXELS // 10**6} megapixels"
 MEAN_COLOUR = (124, 116, 104)
-SUFFIXES = frozenset(".bmp .gif .jfif .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp".split())
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
 
 # Only plain raster decoders: Pillow's EPS reader, for one, would start another program.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -123,7 +126,7 @@ def _is_picture_name(relative: Path) -> bool:
     return relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts)
 
 
-def _open(source: str | Path | bytes, name: str) -> io.BufferedIOBase:
+def _open(source: str | Path | bytes, name: str) -> BinaryIO:
     if isinstance(source, bytes):
         if not source:
             raise ImageError("The picture is empty (0 bytes): save it again.")

@@ -1,0 +1,103 @@
+"""Drawing results: colours, overlay with outlines, class shares, legend, and PNGs of ids and confidence."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from pipeline.edge.classes import CLASSES, NUM_CLASSES, Colour, palette
+
+_OUTLINE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """A class that occurs, its colour and its share of the pixels (0..1)."""
+
+    id: int
+    name: str
+    colour: Colour
+    share: float
+
+
+def colour(classes: np.ndarray, safe: bool = False) -> np.ndarray:
+    """uint8 (H, W) train ids -> uint8 (H, W, 3); what is no class is black. `safe`: colour-blind-safe palette."""
+    return np.take(palette(safe), classes, axis=0)
+
+
+def overlay(
+    image: np.ndarray, classes: np.ndarray, opacity: float = 0.55, safe: bool = False, outlines: bool = False
+) -> np.ndarray:
+    """The class colours laid over the picture, uint8 (H, W, 3); pixels that are no class show the picture alone.
+
+    `opacity` 0 shows the picture, 1 the colours. `outlines` draws white lines where classes meet, so that
+    opacity 0 with outlines shows borders alone. Raises ValueError when the sizes differ.
+    """
+    if image.shape[:2] != classes.shape:
+        raise ValueError(f"picture {image.shape[:2]} and classes {classes.shape} differ in size")
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity {opacity} is outside 0..1")
+    if opacity == 0:
+        mixed = image.copy()
+    else:
+        # Pillow blends in C without a float copy of the picture, which counts at 60 megapixels.
+        mixed = np.array(Image.blend(Image.fromarray(image), Image.fromarray(colour(classes, safe)), opacity))
+        unknown = classes >= NUM_CLASSES
+        if unknown.any():
+            mixed[unknown] = image[unknown]
+    if outlines:
+        mixed[borders(classes)] = _OUTLINE
+    return mixed
+
+
+def borders(classes: np.ndarray) -> np.ndarray:
+    """bool (H, W): pixels that touch another class; the line is about 1/500 of the longer side wide."""
+    edge = np.zeros(classes.shape, bool)
+    for reach in range(1, max(1, round(max(classes.shape) / 1000)) + 1):
+        below = classes[reach:] != classes[:-reach]
+        beside = classes[:, reach:] != classes[:, :-reach]
+        edge[:-reach] |= below
+        edge[reach:] |= below
+        edge[:, :-reach] |= beside
+        edge[:, reach:] |= beside
+    return edge
+
+
+def class_shares(classes: np.ndarray) -> dict[int, float]:
+    """Share of the pixels (0..1) of every class that occurs, largest first; ids that are no class are left out."""
+    counts = np.bincount(classes.ravel(), minlength=256)[:NUM_CLASSES]
+    present = sorted(np.flatnonzero(counts).tolist(), key=lambda i: -counts[i])
+    return {i: float(counts[i] / classes.size) for i in present}
+
+
+def legend(classes: np.ndarray, safe: bool = False) -> list[LegendEntry]:
+    """The classes that occur, largest first."""
+    return [
+        LegendEntry(i, CLASSES[i].name, CLASSES[i].safe_rgb if safe else CLASSES[i].rgb, share)
+        for i, share in class_shares(classes).items()
+    ]
+
+
+def index_png(classes: np.ndarray) -> bytes:
+    """PNG in mode L whose grey values are the train ids, as label tools expect it."""
+    return _png(classes)
+
+
+def confidence_png(confidence: np.ndarray) -> bytes:
+    """PNG in mode L, 255 = sure, at the network's own resolution; `confidence` is float (h, w) in 0..1."""
+    return _png((np.clip(confidence, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def overlay_png(image: np.ndarray) -> bytes:
+    """An overlay (uint8 (H, W, 3)) as PNG."""
+    return _png(image)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    # Level 1: on pictures five times faster than the default and 10 % larger.
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
