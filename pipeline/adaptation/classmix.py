@@ -13,7 +13,7 @@ def draw_classes(labels: Tensor, generator: torch.Generator) -> list[Tensor]:
 
     255 counts as a value like any other; drawn without replacement. int64 vectors on the labels' device.
     """
-    # The candidates come from the batch, not from the image: the reference does so and keeps it (DAFormer #19).
+    # Candidates of the batch, not of the image: the reference does so and keeps it (DAFormer #19).
     candidates = torch.bincount(labels.flatten(), minlength=LABEL_VALUES).nonzero().flatten()
     count = (len(candidates) + 1) // 2
     chosen = []
@@ -34,5 +34,5 @@ def class_mask(labels: Tensor, chosen: list[Tensor]) -> Tensor:
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Source where the mask (B, 1, H, W) is set, target elsewhere; (B, C, H, W) pictures or (B, H, W) maps."""
+    """Source where the mask (B, 1, H, W) is set, else target; pictures (B, C, H, W) or maps (B, H, W)."""
     return torch.where(mask.bool() if source.ndim == 4 else mask.bool().squeeze(1), source, target)

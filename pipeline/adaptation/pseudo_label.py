@@ -10,13 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """What the teacher says of a batch: label int64 and weight float32 (B, H, W), the share of confident pixels
-    of the whole batch (scalar, float32) and the confidence, i.e. the largest softmax value, float32 (B, H, W)."""
+    """What the teacher says of a batch of pictures."""
 
-    label: Tensor
-    weight: Tensor
-    fraction: Tensor
-    confidence: Tensor
+    label: Tensor  # (B, H, W) int64
+    weight: Tensor  # (B, H, W) float32, of each pixel's loss
+    fraction: Tensor  # () float32, share of confident pixels in the whole batch
+    confidence: Tensor  # (B, H, W) float32, largest softmax value
 
 
 @torch.no_grad()
@@ -29,17 +28,15 @@ def pseudo_label(
 ) -> PseudoLabel:
     """Label and weight every pixel of logits (B, C, H, W) given at the size of the pictures.
 
-    The weight is one number for the whole batch: the share of pixels with confidence >= `tau`; 1 where `tau` is
-    None. The first `ignore_top` and last `ignore_bottom` rows get weight 0, and `valid_mask` (B, 1, H, W) is
-    multiplied in; both after the share is counted.
+    The weight is one number for the whole batch: the share of pixels with confidence >= `tau`, or 1 where
+    `tau` is None. After that, the first `ignore_top` and last `ignore_bottom` rows get weight
+    0, and `valid_mask` (B, 1, H, W) is multiplied in.
     """
     with torch.autocast(logits.device.type, enabled=False):
         # In bfloat16 a confidence of 0.967 would become 0.96875 and pass tau = 0.968.
         confidence, label = logits.float().softmax(dim=1).max(dim=1)  # both (B, H, W)
-        if tau is None:
-            fraction = torch.ones((), device=logits.device)
-        else:
-            fraction = (confidence >= tau).float().mean()
+        confident = confidence >= (0 if tau is None else tau)
+        fraction = confident.float().mean()
         weight = fraction.expand_as(confidence).clone()
         weight[:, :ignore_top] = 0
         weight[:, weight.shape[1] - min(ignore_bottom, weight.shape[1]) :] = 0

@@ -22,25 +22,27 @@ SIGMA = (0.15, 1.15)  # pixels
 
 @dataclass(frozen=True)
 class JitterFactors:
-    """Brightness, contrast, saturation (1 leaves a picture as it is) and hue (turns, 0 leaves it), each (B,)."""
+    """How much to change each picture of a batch; every field is (B,) float32."""
 
-    brightness: Tensor
-    contrast: Tensor
-    saturation: Tensor
-    hue: Tensor
+    brightness: Tensor  # 1 leaves a picture as it is
+    contrast: Tensor  # likewise
+    saturation: Tensor  # likewise
+    hue: Tensor  # in turns, 0 leaves it
 
 
 def draw_gates(generator: torch.Generator) -> tuple[float, float]:
-    """The two numbers in [0, 1) that decide on jitter and blur; one draw per iteration for the mixed batch and an
-    independent one for the masked batch."""
+    """The two numbers in [0, 1) that decide on jitter and blur.
+
+    One draw per iteration for the mixed batch, an independent one for the masked batch.
+    """
     jitter, blur = torch.rand(2, generator=generator, device=generator.device, dtype=torch.float64).tolist()
     return jitter, blur
 
 
-def draw_factors(batch: int, generator: torch.Generator) -> JitterFactors:
-    """Random factors for `batch` pictures, on the generator's device."""
-    spread = torch.rand((4, batch), generator=generator, device=generator.device) * 2 - 1
-    spread = spread * FACTOR_SPREAD
+def draw_factors(batch: int, generator: torch.Generator, device: torch.device | str = "cpu") -> JitterFactors:
+    """Random factors for `batch` pictures, put on `device`."""
+    uniform = torch.rand((4, batch), generator=generator, device=generator.device).to(device)
+    spread = (2 * uniform - 1) * FACTOR_SPREAD
     return JitterFactors(1 + spread[0], 1 + spread[1], 1 + spread[2], spread[3])
 
 
@@ -59,22 +61,21 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
     # With hue and value fixed, value - channel is proportional to the saturation: no conversion is needed.
     value = images.amax(dim=1, keepdim=True)  # (B, 1, H, W)
     chroma = value - images.amin(dim=1, keepdim=True)
-    scale = torch.minimum(factor.view(-1, 1, 1, 1), value / chroma.clamp_(min=1e-12))  # saturation = chroma / value
-    return torch.lerp(value, images, scale)
+    limit = value / chroma.clamp_(min=1e-12)  # saturation is chroma / value, and ends at 1
+    return torch.lerp(value, images, torch.minimum(factor.view(-1, 1, 1, 1), limit))
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """HSV hue plus `turns` (1 is the full circle), wrapping round; images (B, 3, H, W) in [0, 1], turns (B,)."""
+    """HSV hue plus `turns` (1 is the full circle), wrapping; images (B, 3, H, W) in [0, 1], turns (B,)."""
     red, green, blue = images.unbind(dim=1)  # each (B, H, W)
     value = images.amax(dim=1)
     chroma = value - images.amin(dim=1)
-    sector = torch.where(
-        value == red, green - blue, torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
-    )
+    sector = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
+    sector = torch.where(value == red, green - blue, sector)
     hue = sector.div_(chroma.clamp(min=1e-12)).add_(6 * turns.view(-1, 1, 1))  # in sixths of a turn
     channels = []
     for offset in (5, 3, 1):
-        # A channel is `value` in its own third of the circle, `value - chroma` in the opposite third, linear between.
+        # A channel is `value` in its own third of the circle, `value - chroma` in the opposite one.
         place = (hue + offset).remainder_(6)
         share = torch.minimum(place, 4 - place).clamp_(0, 1)
         channels.append(torch.addcmul(value, chroma, share, value=-1))
@@ -99,7 +100,7 @@ def colour_jitter(images01: Tensor, factors: JitterFactors, order: Sequence[int]
 
 
 def kernel_size(n: int) -> int:
-    """Number of taps, always odd, along an axis of n pixels: floor(c - 0.5 + c mod 2) with c = ceil(0.1 n)."""
+    """Number of taps, always odd, along an axis of n pixels: floor(c - 0.5 + c mod 2), c = ceil(0.1 n)."""
     c = math.ceil(0.1 * n)
     return math.floor(c - 0.5 + c % 2)
 
@@ -141,9 +142,9 @@ def strong_augment(
 ) -> Tensor:
     """Jitter and blur normalised pictures (B, 3, H, W), each if its gate is strictly above its threshold.
 
-    `gates` come from `draw_gates` and hold for the whole batch, factors differ from picture to picture. The order of
-    the four adjustments and the blur's sigma are drawn for every picture if `per_image` (the mixed batch), else once
-    (the masked batch). Returns the input itself where both gates are shut.
+    `gates` come from `draw_gates` and hold for the whole batch; factors differ from picture to picture. The
+    order of the four adjustments and the blur's sigma are drawn for every picture if `per_image` (the mixed
+    batch), else once (the masked batch). Returns the input itself where both gates are shut.
     """
     jitter, blur = gates[0] > jitter_threshold, gates[1] > blur_threshold
     if not (jitter or blur):
@@ -153,10 +154,8 @@ def strong_augment(
 
 
 def _augment_call(images: Tensor, jitter: bool, blur: bool, generator: torch.Generator) -> Tensor:
-    device = images.device
     if jitter:
-        drawn = draw_factors(len(images), generator)
-        factors = JitterFactors(*(f.to(device) for f in (drawn.brightness, drawn.contrast, drawn.saturation, drawn.hue)))
+        factors = draw_factors(len(images), generator, images.device)
         order = torch.randperm(4, generator=generator, device=generator.device).tolist()
         images = renormalise(colour_jitter(denormalise(images), factors, order))
     if blur:

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 
 def ema_decay(step: int, alpha: float) -> float:
-    """Share of the old teacher that is kept at `step` (from 0): min(1 - 1/(step+1), alpha); 0 is a plain copy."""
+    """Share of the old teacher kept at `step` (from 0): min(1 - 1/(step+1), alpha); 0 is a plain copy."""
     return min(1 - 1 / (step + 1), alpha)
 
 
 class Teacher:
     """A copy of the student that follows it slowly and labels target pictures.
 
-    Only parameters are averaged: the running statistics of the teacher's batch norms are its own, fed by `predict`.
+    Only parameters are averaged: the running statistics of the teacher's batch norms are its own, fed by
+    `predict`.
     """
 
     def __init__(self, student: nn.Module, alpha: float) -> None:
@@ -29,16 +30,15 @@ class Teacher:
     def update(self, student: nn.Module, step: int) -> None:
         """Follow the student as the optimiser step before iteration `step` (from 0) left it."""
         decay = ema_decay(step, self.alpha)
-        mine = list(self.network.parameters())
-        theirs = [parameter.detach() for parameter in student.parameters()]
-        if decay == 0:
-            torch._foreach_copy_(mine, theirs)
-        else:
-            torch._foreach_lerp_(mine, theirs, 1 - decay)
+        for mine, theirs in zip(self.network.parameters(), student.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - decay)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Logits of normalised pictures (B, 3, H, W): batch statistics in the norms, no dropout, no stochastic depth."""
+        """Logits of normalised pictures (B, 3, H, W).
+
+        Batch norms use the batch's statistics, as in training; dropout and stochastic depth are off.
+        """
         # Train mode for the norms alone: some networks drop paths or attention by a plain function that
         # reads its parent's mode, so that switching off Dropout and DropPath modules would miss them.
         self.network.eval()

@@ -27,7 +27,7 @@ def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int
 
 
 def iou(confusion: np.ndarray) -> np.ndarray:
-    """Intersection over union of every class, float64 (C,); NaN for a class neither labelled nor predicted."""
+    """Intersection over union of every class, float64 (C,); NaN if neither labelled nor predicted."""
     hits = np.diag(confusion)
     return _share(hits, confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
 
@@ -43,12 +43,12 @@ def pixel_accuracy(confusion: np.ndarray) -> float:
 
 
 def labelled_classes(confusion: np.ndarray) -> list[int]:
-    """Classes with at least one labelled pixel, ascending: the same for every method scored on the same pictures."""
+    """Classes with at least one labelled pixel, ascending: the same for every method on the same pictures."""
     return [int(c) for c in np.flatnonzero(confusion.sum(axis=1))]
 
 
 def mean_iou(confusion: np.ndarray, classes: Sequence[int] | None = None) -> float:
-    """Mean IoU over `classes`, or over all; classes whose IoU is NaN leave the mean. NaN where none is left."""
+    """Mean IoU over `classes`, or over all; classes whose IoU is NaN leave the mean. NaN if none is left."""
     values = iou(confusion)
     if classes is not None:
         values = values[list(classes)]

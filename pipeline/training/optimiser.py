@@ -41,14 +41,19 @@ def learning_rate(
     warmup_ratio: float = 1e-6,
     minimum: float = 0.0,
 ) -> float:
-    """The rate in force for `step` (from 0) of `steps`: polynomial decay, scaled down linearly during the warm-up."""
+    """The rate in force for `step` (from 0) of `steps`.
+
+    Polynomial decay to `minimum`; during the warm-up it is scaled up from `warmup_ratio` besides.
+    """
     rate = (base - minimum) * (1 - step / steps) ** power + minimum
     if step < warmup_steps:
         rate *= 1 - (1 - step / warmup_steps) * (1 - warmup_ratio)
     return rate
 
 
-def set_learning_rate(optimiser: Optimizer, step: int, steps: int, warmup_steps: int, power: float = 1.0) -> None:
+def set_learning_rate(
+    optimiser: Optimizer, step: int, steps: int, warmup_steps: int, power: float = 1.0
+) -> None:
     """Give every group of `build_optimiser` its rate for `step`."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(step, group["base_lr"], steps, warmup_steps, power)

@@ -1,0 +1,143 @@
+"""From a picture to classes with a torch network, whole or by sliding windows (method page, section 4).
+
+Training-time validation, evaluation and the parity gate all come through here, by the steps of the edge
+runtime: fit to the training size, resize, pad, network, cut the pad, enlarge by nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.adaptation.cross_entropy import enlarge
+from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
+from pipeline.networks.normalise import normalise
+
+CONFIDENCE_STRIDE = 4  # pixels of the resized picture per confidence value, as in the ONNX graph
+
+Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C, h, w) at any stride
+Mode = Literal["whole", "sliding"]
+Size = tuple[int, int]  # (height, width)
+Box = tuple[int, int, int, int]  # (y1, y2, x1, x2), end-exclusive
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network sees in one picture."""
+
+    classes: np.ndarray  # (H, W) uint8, at the picture's own size
+    confidence: np.ndarray  # (ceil(h'/4), ceil(w'/4)) float32, largest softmax value, of the resized picture
+
+
+def window_boxes(height: int, width: int, window: Size, stride: Size) -> list[Box]:
+    """Windows that cover height x width in steps of `stride`, row by row, the last ones shifted back inside.
+
+    A window larger than the picture is cut to it.
+    """
+    boxes = []
+    for y2 in _window_ends(height, window[0], stride[0]):
+        for x2 in _window_ends(width, window[1], stride[1]):
+            boxes.append((max(y2 - window[0], 0), y2, max(x2 - window[1], 0), x2))
+    return boxes
+
+
+def _window_ends(length: int, window: int, stride: int) -> list[int]:
+    count = max(length - window + stride - 1, 0) // stride + 1
+    return [min(i * stride + window, length) for i in range(count)]
+
+
+def merge_windows(logits: Sequence[Tensor], boxes: Sequence[Box], size: Size) -> Tensor:
+    """Mean of overlapping window logits, each (B, C, y2-y1, x2-x1), on a canvas (B, C, *size)."""
+    first = logits[0]
+    total = first.new_zeros((*first.shape[:2], *size), dtype=torch.float32)
+    count = total.new_zeros((1, 1, *size))
+    for part, (y1, y2, x1, x2) in zip(logits, boxes, strict=True):
+        total[:, :, y1:y2, x1:x2] += part
+        count[:, :, y1:y2, x1:x2] += 1
+    return total / count
+
+
+def confidence_map(logits: Tensor, size: Size) -> Tensor:
+    """Largest softmax value of logits (B, C, h, w), enlarged to `size` first: float32 (B, *size)."""
+    return enlarge(logits, size).softmax(dim=1).amax(dim=1)
+
+
+def predict_logits(
+    network: Network,
+    image: np.ndarray,
+    *,
+    size: Size | None,
+    mode: Mode = "whole",
+    window: Size | None = None,
+    window_stride: Size | None = None,
+    stride: int = 32,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Logits of one picture, uint8 (H, W, 3) RGB, at its resized size: float32 (C, h', w').
+
+    The picture is fitted to `size`, aspect kept (None leaves it as it is), and padded to a multiple of
+    `stride`. `sliding` averages the logits of windows of `window` pixels, a multiple of `stride`, set
+    `window_stride` apart. Raises ValueError for a network in training mode or an unfit window.
+    """
+    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
+    return enlarge(logits, padded)[0, :, :height, :width]
+
+
+def predict(
+    network: Network,
+    image: np.ndarray,
+    *,
+    size: Size | None,
+    mode: Mode = "whole",
+    window: Size | None = None,
+    window_stride: Size | None = None,
+    stride: int = 32,
+    device: torch.device | str = "cpu",
+) -> Prediction:
+    """Classes and confidence of one picture, uint8 (H, W, 3) RGB; arguments as in `predict_logits`."""
+    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
+    classes = enlarge(logits, padded)[0, :, :height, :width].argmax(dim=0).to(torch.uint8)
+    confidence = confidence_map(logits, (_quarter(padded[0]), _quarter(padded[1])))
+    confidence = confidence[0, : _quarter(height), : _quarter(width)]
+    own_size = (image.shape[0], image.shape[1])
+    return Prediction(enlarge_nearest(classes.cpu().numpy(), own_size), confidence.cpu().numpy())
+
+
+def _quarter(length: int) -> int:
+    return -(-length // CONFIDENCE_STRIDE)
+
+
+@torch.inference_mode()
+def _run(
+    network: Network,
+    image: np.ndarray,
+    size: Size | None,
+    mode: Mode,
+    window: Size | None,
+    window_stride: Size | None,
+    stride: int,
+    device: torch.device | str,
+) -> tuple[Tensor, Size, Size]:
+    """Logits (1, C, h, w) of the padded picture at any stride, its size, and its size before the pad."""
+    if getattr(network, "training", False):
+        raise ValueError("the network is in training mode: call network.eval() before inference")
+    if size is not None:
+        image = resize_image(image, fit_size(image.shape[0], image.shape[1], size))
+    pixels, resized = pad_to_multiple(image, stride)
+    padded = (pixels.shape[0], pixels.shape[1])
+    images = normalise(torch.tensor(pixels, device=device).unsqueeze(0))  # (1, 3, H, W)
+    if mode == "whole":
+        return network(images).float(), padded, resized
+    if window is None or window_stride is None:
+        raise ValueError("sliding inference needs a window and a window stride")
+    if window[0] % stride or window[1] % stride:
+        raise ValueError(f"window {window} must be a multiple of the network's stride {stride}")
+    boxes = window_boxes(*padded, window, window_stride)
+    # One window at a time: memory stays that of a window, and the mean is the same.
+    parts = [enlarge(network(images[:, :, y1:y2, x1:x2]), (y2 - y1, x2 - x1)) for y1, y2, x1, x2 in boxes]
+    return merge_windows(parts, boxes, padded), padded, resized
