@@ -42,6 +42,9 @@ class Workspace:
     def manifest(self, method: str) -> Path:
         return self.root / "models" / f"{method}.json"
 
+    def data_sheet(self, domain: str) -> Path:
+        return self.root / "metrics" / f"data_{domain}.png"
+
     @property
     def data_report(self) -> Path:
         return self.root / "metrics" / "data.json"

@@ -1,0 +1,128 @@
+"""Checks of every picture and label that a data set lists; findings are collected, never raised one by one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.data.formats import Listed, id_map, label_lut
+from pipeline.data.index import Record
+from pipeline.data.labels import apply_lut, class_pixels, read_label_ids
+from pipeline.edge.errors import UserError
+from pipeline.edge.images import read_image
+from pipeline.params import Domain
+
+LUMA = np.array([0.299, 0.587, 0.114])
+ALIKE_SHOWN = 20  # sentences of one kind before the rest is only counted
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What one picture and its label hold. `record` is None where a file could not be used."""
+
+    listed: Listed
+    record: Record | None = None
+    grey: float = 0.0
+    """Mean grey level (ITU-R 601 luma), 0..255."""
+    unknown: dict[int, int] = field(default_factory=dict)
+    """Label ids outside the id map -> pixels."""
+    problem: str | None = None
+
+
+def check_pictures(data: Domain, domain: str, pictures: list[Listed]) -> Iterable[Checked]:
+    """Decode every picture and label fully, in list order, a few at a time."""
+    known, lut = id_map(data), label_lut(data)
+    # Decoding and hashing release the interpreter lock, so threads do.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda listed: _check(listed, domain, known, lut), pictures)
+
+
+def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) -> Checked:
+    try:
+        image = read_image(listed.image)
+        ids = None if listed.label is None else read_label_ids(listed.label)
+    except UserError as error:
+        return Checked(listed, problem=str(error))
+    height, width = image.shape[:2]
+    if ids is not None and ids.shape != (height, width):
+        return Checked(
+            listed,
+            problem=f"label {listed.label} is {ids.shape[1]}x{ids.shape[0]} pixels but its picture {listed.image} is "
+            f"{width}x{height}: export the label at the size of the picture",
+        )
+    unknown: dict[int, int] = {}
+    if ids is not None:
+        values, counts = np.unique(ids, return_counts=True)
+        unknown = {int(v): int(n) for v, n in zip(values, counts, strict=True) if int(v) not in known}
+    record = Record(
+        image=listed.image.as_posix(),
+        label=None if listed.label is None else listed.label.as_posix(),
+        domain=domain,
+        split=listed.split,
+        condition=listed.condition,
+        height=height,
+        width=width,
+        pixels=None if ids is None else class_pixels(apply_lut(ids, lut)),
+        sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
+    )
+    return Checked(listed, record, float(image.mean((0, 1)) @ LUMA), unknown)
+
+
+def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[str]:
+    """Sentences for files that cannot be used and for label ids outside the map of one domain."""
+    files = [c.problem for c in checked if c.problem]
+    problems = files[:ALIKE_SHOWN]
+    if len(files) > ALIKE_SHOWN:
+        problems.append(
+            f"{len(files) - ALIKE_SHOWN} more files of the {domain} cannot be used for like reasons"
+        )
+    where: dict[int, list[Checked]] = defaultdict(list)
+    for c in checked:
+        for value in c.unknown:
+            where[value].append(c)
+    fix = (
+        f"add `{{}}: <class name or ignore>` to data.{domain}.id_map"
+        if data.format == "folders"
+        else f"the format {data.format} does not have it, so use format folders with an id_map, or mend the labels"
+    )
+    for value, labels in sorted(where.items()):
+        pixels = sum(c.unknown[value] for c in labels)
+        problems.append(
+            f"label id {value} is not in the id map of the {domain} ({pixels} pixels in {len(labels)} labels, the first "
+            f"is {labels[0].listed.label}): {fix.format(value)}"
+        )
+    return problems
+
+
+def duplicates(records: list[Record]) -> tuple[list[str], list[str]]:
+    """Problems and warnings about pictures with equal pixels; `records` of both domains together.
+
+    The same picture in two splits is a problem (scores on training data); twice in one split is a warning.
+    """
+    alike: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        alike[record.sha256].append(record)
+    problems, warnings = [], []
+    for group in (g for g in alike.values() if len(g) > 1):
+        first = group[0]
+        other = next((r for r in group if (r.domain, r.split) != (first.domain, first.split)), None)
+        if other is not None:
+            problems.append(
+                f"{first.image} ({first.domain} {first.split}) and {other.image} ({other.domain} {other.split}) are the "
+                "same picture: take it off one of the lists"
+            )
+        else:
+            warnings.append(
+                f"{first.image} and {group[1].image} ({first.domain} {first.split}) are the same picture, so it counts "
+                f"{len(group)} times"
+            )
+    for sentences in (problems, warnings):
+        if len(sentences) > ALIKE_SHOWN:
+            sentences[ALIKE_SHOWN:] = [f"{len(sentences) - ALIKE_SHOWN} more pictures occur more than once"]
+    return problems, warnings

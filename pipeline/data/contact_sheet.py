@@ -1,0 +1,56 @@
+"""A contact sheet per domain: twelve pictures with their labels in colour, so that a person sees what is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.data.index import Record
+from pipeline.data.labels import read_label
+from pipeline.edge.classes import CLASSES
+from pipeline.edge.images import enlarge_nearest, read_image, resize_image
+from pipeline.edge.render import colour
+
+COLUMNS, PICTURES = 4, 12
+TILE = (240, 320)  # (height, width) that a picture and its label are each fitted into, in pixels
+GAP = 8
+LINE = 20
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+
+
+def contact_sheet(records: list[Record], lut: np.ndarray) -> Image.Image:
+    """Twelve pictures spread evenly over the index, each with its split, condition and, below it, its label."""
+    count = min(PICTURES, len(records))
+    chosen = [records[i * len(records) // count] for i in range(count)]
+    sizes = [_fitted(r) for r in chosen]
+    tile_height = LINE + GAP + max(h * (2 if r.label else 1) for r, (h, _) in zip(chosen, sizes, strict=True))
+    legend_top = GAP + -(-count // COLUMNS) * tile_height
+    sheet = Image.new("RGB", (GAP + COLUMNS * (TILE[1] + GAP), legend_top + 2 * (LINE + GAP)), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    seen: set[int] = set()
+    for i, (record, size) in enumerate(zip(chosen, sizes, strict=True)):
+        x, y = GAP + i % COLUMNS * (TILE[1] + GAP), GAP + i // COLUMNS * tile_height
+        draw.text(
+            (x, y), f"{record.split}, {record.condition}: {Path(record.image).stem}"[:46], fill=INK, font=font
+        )
+        sheet.paste(Image.fromarray(resize_image(read_image(record.image), size)), (x, y + LINE))
+        if record.label:
+            label = enlarge_nearest(read_label(record.label, lut), size)
+            seen.update(np.unique(label).tolist())
+            sheet.paste(Image.fromarray(colour(label)), (x, y + LINE + size[0]))
+    x, y = GAP, legend_top
+    for c in (c for c in CLASSES if c.id in seen):
+        width = LINE + GAP + int(draw.textlength(c.name, font=font)) + GAP
+        if x + width > sheet.width:
+            x, y = GAP, y + LINE + GAP
+        draw.rectangle((x, y, x + LINE, y + LINE - 4), fill=c.rgb)
+        draw.text((x + LINE + GAP // 2, y), c.name, fill=INK, font=font)
+        x += width
+    return sheet.crop((0, 0, sheet.width, y + LINE + GAP if seen else legend_top))
+
+
+def _fitted(record: Record) -> tuple[int, int]:
+    scale = min(TILE[0] / record.height, TILE[1] / record.width)
+    return max(1, round(record.height * scale)), max(1, round(record.width * scale))

@@ -1,0 +1,104 @@
+"""Stage 1: list, check and describe the data; draws the embedded scenes first where the params ask for them.
+
+Writes data/index/{source,target}.jsonl, metrics/data.json and a contact sheet per domain, or nothing at all:
+every finding is printed at once and ends the stage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.data.checks import Checked, check_pictures, content_problems, duplicates
+from pipeline.data.contact_sheet import contact_sheet
+from pipeline.data.formats import label_lut, list_pictures
+from pipeline.data.index import Record, write_index
+from pipeline.data.report import data_report, print_report
+from pipeline.edge.errors import UserError
+from pipeline.params import Params, load_params
+from pipeline.stage import main_guard, stage_arguments
+from pipeline.workspace import Workspace
+
+
+def run(params: Params, workspace: Workspace) -> dict[str, Any]:
+    """Check the data of `params` and write index and report; returns the report of metrics/data.json.
+
+    Raises UserError with all findings, numbered; then no output is left, not even that of an earlier run.
+    """
+    console = Console()
+    for output in _outputs(workspace):
+        output.unlink(missing_ok=True)
+    _draw_scenes(params)
+
+    problems: list[str] = []
+    checked: dict[str, list[Checked]] = {}
+    for domain, data in (("source", params.data.source), ("target", params.data.target)):
+        listing = list_pictures(data, domain)
+        checked[domain] = list(check_pictures(data, domain, listing.pictures))
+        problems += listing.problems + content_problems(data, domain, checked[domain])
+    records = {domain: [c.record for c in found if c.record] for domain, found in checked.items()}
+    repeated, warnings = duplicates(records["source"] + records["target"])
+    problems += repeated
+    if problems:
+        numbered = "".join(f"\n  {i}. {problem}" for i, problem in enumerate(problems, 1))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UserError(f"prepare found {count} in the data and wrote no index:{numbered}")
+
+    report = data_report(checked["source"], checked["target"], params.data.min_class_share)
+    report["warnings"] += warnings
+    print_report(report, console)
+    _write(workspace, params, records, report)
+    console.print(
+        f"index: {workspace.index('source').parent}, report: {workspace.data_report}", highlight=False
+    )
+    return report
+
+
+def _draw_scenes(params: Params) -> None:
+    roots = {d.root for d in (params.data.source, params.data.target) if d.format == "scenes"}
+    if params.data.scenes is None or not roots:
+        return
+    from pipeline.data.scenes import write_scenes
+
+    for root in sorted(roots):
+        write_scenes(root, params.data.scenes)
+
+
+def _outputs(workspace: Workspace) -> list[Path]:
+    return [
+        workspace.data_report,
+        *(f(d) for d in ("source", "target") for f in (workspace.index, workspace.data_sheet)),
+    ]
+
+
+def _write(
+    workspace: Workspace, params: Params, records: dict[str, list[Record]], report: dict[str, Any]
+) -> None:
+    """Each file beside and renamed; the indexes last, because later stages start from them."""
+    workspace.data_report.parent.mkdir(parents=True, exist_ok=True)
+    for domain, data in (("source", params.data.source), ("target", params.data.target)):
+        path = workspace.data_sheet(domain)
+        beside = path.with_name(f".{path.name}")
+        contact_sheet(records[domain], label_lut(data)).save(beside, format="PNG")
+        os.replace(beside, path)
+    beside = workspace.data_report.with_name(f".{workspace.data_report.name}")
+    beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, workspace.data_report)
+    for domain, found in records.items():
+        write_index(workspace.index(domain), found)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = stage_arguments(
+        "Check the data and write the index and the data report.", with_method=False
+    ).parse_args(argv)
+    run(load_params(args.params), Workspace())
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard(main)
