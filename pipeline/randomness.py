@@ -1,0 +1,21 @@
+"""Randomness as a function of (seed, stream, step, rank): resume, worker and rank count need no saved state."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """Independent sequences of one run."""
+
+    WEIGHTS = 0
+    BATCH = 1
+    METHOD = 2
+
+
+def step_seed(seed: int, stream: Stream, step: int = 0, rank: int = 0) -> int:
+    """A 63-bit seed for one generator of one step."""
+    state = np.random.SeedSequence([seed, int(stream), step, rank]).generate_state(1, np.uint64)
+    return int(state[0] >> 1)

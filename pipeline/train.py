@@ -1,0 +1,199 @@
+"""Stage `train`: one method, one seed, from pretrained (or random) weights to a student and its teacher.
+
+`python -m pipeline.train --method mic` continues an interrupted run of the same params, data and code.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pipeline.adaptation.mic import Mic
+from pipeline.adaptation.self_training import SelfTraining
+from pipeline.adaptation.source_only import SourceOnly
+from pipeline.data.index import Record, read_index
+from pipeline.data.loaders import training_loader
+from pipeline.edge.errors import UserError
+from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.weights import save_weights
+from pipeline.params import Params, fingerprint, load_params
+from pipeline.randomness import Stream, step_seed
+from pipeline.stage import main_guard, stage_arguments
+from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
+from pipeline.training.debug_picture import save_debug_picture
+from pipeline.training.monitor import Monitor
+from pipeline.training.optimiser import build_optimiser, set_learning_rate
+from pipeline.workspace import Workspace
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as a shell would give it
+
+
+def build_method(method: str, student: nn.Module, params: Params) -> SourceOnly:
+    """The callable that turns a batch into named losses."""
+    if method == "mic":
+        return Mic(student, params.train.uda)
+    if method == "self_training":
+        return SelfTraining(student, params.train.uda)
+    return SourceOnly(student)
+
+
+def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
+    """What a checkpoint must share with a run to be continued by it."""
+    cosmetic = {"workers", "log_every", "checkpoint_every", "validate_every", "picture_every"}
+    train = params.train.model_dump_json(exclude=cosmetic | ({"uda"} if method == "source_only" else set()))
+    indexes = files_version([workspace.index("source"), workspace.index("target")])
+    data = params.data.model_dump_json()
+    return fingerprint(method, params.seed, data, params.network, train, indexes, code_version())
+
+
+def run(params: Params, workspace: Workspace, method: str) -> int:
+    """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint."""
+    config = params.train
+    source = [r for r in _index(workspace, "source") if r.split == "train"]
+    target = [r for r in _index(workspace, "target") if r.split == "train"]
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)
+    fabric.launch()
+    torch.manual_seed(step_seed(params.seed, Stream.WEIGHTS))
+    # Channels last: measured 1.2 times faster than the default on a CPU.
+    student = build_segmenter(params.network).to(memory_format=torch.channels_last)
+    optimiser = build_optimiser(
+        student, config.optimiser.lr, config.optimiser.head_factor, config.optimiser.weight_decay
+    )
+    student, optimiser = fabric.setup(student, optimiser)
+    algorithm = build_method(method, student, params)
+
+    run_id = run_fingerprint(params, workspace, method)
+    state, why = load_checkpoint(workspace.checkpoints(method), run_id)
+    first_step = 0
+    if state is not None:
+        student.module.load_state_dict(state["student"])
+        optimiser.load_state_dict(state["optimiser"])
+        algorithm.load_state_dict(state["method"])
+        first_step = state["step"]
+    fabric.print(f"train {method}, seed {params.seed}: {why}")
+
+    def checkpoint(step: int) -> None:
+        save_checkpoint(
+            workspace.checkpoints(method),
+            {
+                "fingerprint": run_id,
+                "step": step,
+                "student": student.module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "method": algorithm.state_dict(),
+            },
+        )
+
+    loader = training_loader(source, target, params, first_step, fabric.global_rank, fabric.world_size)
+    images_per_step = 2 * config.batch_size * fabric.world_size
+    monitor = Monitor(
+        workspace.dvclive(method), method, first_step, config.steps, images_per_step, config.log_every
+    )
+    with monitor, StopRequest() as stop:
+        for step, batch in enumerate(loader, start=first_step):
+            set_learning_rate(
+                optimiser, step, config.steps, config.optimiser.warmup_steps, config.optimiser.power
+            )
+            losses = train_step(fabric, student, optimiser, algorithm, batch, step, params.seed)
+            scalars = losses | {k: v.item() for k, v in algorithm.scalars.items()}
+            monitor.after_step(step, scalars | {"lr": optimiser.param_groups[0]["lr"]})
+            if config.picture_every and (step + 1) % config.picture_every == 0:
+                save_debug_picture(workspace.dvclive(method) / "pictures", step + 1, algorithm.view)
+            finished = step + 1
+            if stop.requested or finished == config.steps or finished % config.checkpoint_every == 0:
+                checkpoint(finished)
+            if stop.requested and finished < config.steps:
+                fabric.print(f"stopped at step {finished} of {config.steps}: the same command continues from here")
+                return INTERRUPTED
+
+    save_weights(student.module, workspace.weights(method))
+    if algorithm.teacher is not None:
+        save_weights(algorithm.teacher, workspace.teacher_weights(method))
+    return 0
+
+
+def train_step(
+    fabric: Fabric,
+    student: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    algorithm: SourceOnly,
+    batch: dict,
+    step: int,
+    seed: int,
+) -> dict[str, float]:
+    """All passes of one step, then the optimiser; returns the losses by name.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    # Dropout draws from torch's own generator, masks and mixing from the step's.
+    method_seed = step_seed(seed, Stream.METHOD, step, fabric.global_rank)
+    torch.manual_seed(method_seed)
+    generator = torch.Generator(device=fabric.device).manual_seed(method_seed)
+    student.train()
+    optimiser.zero_grad(set_to_none=True)
+    passes = algorithm.losses(tensors, step, generator)
+    values: dict[str, float] = {}
+    for number in range(algorithm.passes):
+        # Under DDP only the last backward of a step synchronises.
+        with fabric.no_backward_sync(student, enabled=number + 1 < algorithm.passes), fabric.autocast():
+            name, loss = next(passes)
+            values[name] = loss.item()
+            if not math.isfinite(values[name]):
+                files = ", ".join(batch["source_files"] + batch["target_files"])
+                raise UserError(
+                    f"step {step}: the loss {name!r} is {values[name]}: lower train.optimiser.lr, "
+                    f"or look at the pictures of this batch: {files}"
+                )
+            fabric.backward(loss)
+    optimiser.step()
+    return values
+
+
+@dataclass
+class StopRequest:
+    """Ctrl-C and SIGTERM ask for a stop after the step; a second one stops at once."""
+
+    requested: bool = False
+
+    def __enter__(self) -> StopRequest:
+        self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            os._exit(INTERRUPTED)
+        self.requested = True
+
+
+def _index(workspace: Workspace, domain: str) -> list[Record]:
+    path = workspace.index(domain)
+    if not path.exists():
+        raise UserError(f"{path} does not exist: run `python -m pipeline.prepare` first")
+    return read_index(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pipeline.train --method M [--params FILE]`."""
+    args = stage_arguments("Train one method on the indexed data.", with_method=True).parse_args(argv)
+    return run(load_params(args.params), Workspace(), args.method)
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,65 @@
+"""Checkpoints: atomic, and tied by a fingerprint to the params, data and code that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pipeline
+from pipeline.edge.errors import UserError
+
+LAST = "last.pt"
+TRAINING_CODE = ("data", "networks", "adaptation", "training", "train.py", "randomness.py", "edge/images.py")
+
+
+def code_version() -> str:
+    """sha256 over the sources that training runs through."""
+    package = Path(pipeline.__file__).parent
+    digest = hashlib.sha256()
+    for part in TRAINING_CODE:
+        for file in sorted([package / part] if part.endswith(".py") else (package / part).glob("*.py")):
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def files_version(paths: Sequence[Path]) -> str:
+    """sha256 over the contents of files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write last.pt beside and rename it: after a crash the older or the newer one is there, whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{LAST}.tmp"
+    with beside.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, folder / LAST)
+
+
+def load_checkpoint(folder: Path, fingerprint: str) -> tuple[dict[str, Any] | None, str]:
+    """The checkpoint to continue from, or None with the reason to start afresh.
+
+    Raises:
+        UserError: the checkpoint is there but cannot be read.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None, "no checkpoint yet"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}): delete it to start afresh") from None
+    if state["fingerprint"] != fingerprint:
+        return None, f"{path} belongs to other params, data or code"
+    return state, f"continuing at step {state['step']}"
