@@ -1,0 +1,240 @@
+"""Canvas of the drawn scenes: a pinhole camera, a depth buffer, flat faces and upright pictures.
+
+World axes in metres: x right, y up, z ahead; the ground is y = 0. Colours are linear light in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipeline.edge.classes import ID_OF, IGNORE
+
+NEAR = 0.4  # metres; faces are clipped here
+Colour = tuple[float, float, float]
+# points (n, 3), depth (n,) -> albedo (n, 3), emission (n, 3) or None, opacity (n,) or None
+Paint = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]
+
+
+@lru_cache(maxsize=1)
+def noise_tile() -> np.ndarray:
+    """Fractal noise, float32 (256, 256) in 0..1, repeating at its edges."""
+    rng = np.random.default_rng(20221)
+    total = np.zeros((256, 256), np.float32)
+    for octave in range(2, 9):
+        n = 2**octave
+        grid = rng.random((n, n)).astype(np.float32)
+        grid = np.pad(grid, 2, mode="wrap")
+        big = Image.fromarray(grid).resize(((n + 4) * 256 // n, (n + 4) * 256 // n), Image.Resampling.BICUBIC)
+        edge = 2 * 256 // n
+        total += np.asarray(big)[edge : edge + 256, edge : edge + 256] / octave
+    total -= total.min()
+    return total / total.max()
+
+
+def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Noise of 0..1 at positions u, v counted in tile pixels."""
+    return noise_tile()[v.astype(np.int32) & 255, u.astype(np.int32) & 255]
+
+
+@dataclass
+class Light:
+    """A lamp that shines at night: place (3,), colour (linear), power in arbitrary units, glow radius in metres."""
+
+    place: np.ndarray
+    colour: Colour
+    power: float
+    glow: float
+
+
+@dataclass
+class Canvas:
+    """Pinhole picture of size (height, width) with one record per pixel; lit later by scene_conditions.
+
+    depth is metres along the optical axis, infinite where there is sky. visible is 1 where the sun can
+    reach (0 in cast shadows), open is the share of the sky light that arrives.
+    """
+
+    height: int
+    width: int
+    focal: float
+    horizon: float
+    eye: np.ndarray
+    yaw: float
+    pitch: float
+    lights: list[Light] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        h, w = self.height, self.width
+        s, c, sp, cp = np.sin(self.yaw), np.cos(self.yaw), np.sin(self.pitch), np.cos(self.pitch)
+        self.axes = np.array([[c, 0, -s], [s * sp, cp, c * sp], [s * cp, -sp, c * cp]], np.float32)
+        # The pitch moves the horizon too, so the principal row is where the tilted axis lands.
+        self.centre = (w / 2, self.horizon - self.focal * np.tan(self.pitch))
+        self.ray_x = ((np.arange(w) + 0.5 - self.centre[0]) / self.focal).astype(np.float32)
+        self.ray_y = ((self.centre[1] - np.arange(h) - 0.5) / self.focal).astype(np.float32)
+        right, up, ahead = self.axes
+        self.rays = self.ray_x[None, :, None] * right + self.ray_y[:, None, None] * up + ahead
+        self.depth = np.full((h, w), np.inf, np.float32)
+        self.label = np.full((h, w), ID_OF["sky"], np.uint8)
+        self.albedo = np.zeros((h, w, 3), np.float32)
+        self.emission = np.zeros((h, w, 3), np.float32)
+        self.normal = np.zeros((h, w, 3), np.float32)
+        self.visible = np.ones((h, w), np.float32)
+        self.open = np.ones((h, w), np.float32)
+        self.on_ground = np.zeros((h, w), bool)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points (n, 3) -> columns, rows and depths, each (n,), after clipping the polygon at NEAR."""
+        cam = (np.asarray(points, np.float32) - self.eye) @ self.axes.T
+        z = cam[:, 2]
+        if (z < NEAR).any():
+            kept = []
+            for a, b in zip(cam, np.roll(cam, -1, axis=0), strict=True):
+                if a[2] >= NEAR:
+                    kept.append(a)
+                if (a[2] >= NEAR) != (b[2] >= NEAR):
+                    kept.append(a + (b - a) * ((NEAR - a[2]) / (b[2] - a[2])))
+            cam = np.array(kept, np.float32).reshape(-1, 3)
+            z = cam[:, 2]
+        return self.centre[0] + self.focal * cam[:, 0] / z, self.centre[1] - self.focal * cam[:, 1] / z, z
+
+    def _window(self, corners: np.ndarray) -> tuple[slice, slice, np.ndarray] | None:
+        """Rows, columns and mask of the pixels inside a projected polygon; None if it is out of view."""
+        px, py, _ = self.project(corners)
+        if len(px) < 3:
+            return None
+        x0, x1 = max(0, int(px.min())), min(self.width, int(np.ceil(px.max())) + 1)
+        y0, y1 = max(0, int(py.min())), min(self.height, int(np.ceil(py.max())) + 1)
+        if x0 >= x1 or y0 >= y1:
+            return None
+        stencil = Image.new("L", (x1 - x0, y1 - y0))
+        outline = np.clip(np.stack([px - x0, py - y0], 1) - 0.5, -30000, 30000)
+        ImageDraw.Draw(stencil).polygon([(float(x), float(y)) for x, y in outline], fill=1)
+        return slice(y0, y1), slice(x0, x1), np.asarray(stencil, bool)
+
+    def face(self, corners: np.ndarray, label: int, paint: Paint | Colour, emission: Colour | None = None,
+             nearer: float = 1.0) -> None:
+        """Draw a flat polygon, corners (k, 3), where it is in front; nearer < 1 lifts details off a surface."""
+        corners = np.asarray(corners, np.float32)
+        found = self._window(corners)
+        if found is None:
+            return
+        rows, cols, mask = found
+        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+        normal /= np.linalg.norm(normal) + 1e-9
+        offset = normal @ (corners[0] - self.eye)
+        if offset > 0:  # the normal looks at the eye
+            normal, offset = -normal, -offset
+        slope = self.rays[rows, cols] @ normal
+        with np.errstate(divide="ignore"):
+            t = offset / slope * nearer
+        hit = mask & (t > 0) & (t < self.depth[rows, cols])
+        if not hit.any():
+            return
+        t = t[hit]
+        self.depth[rows, cols][hit] = t
+        self.normal[rows, cols][hit] = normal
+        self.on_ground[rows, cols][hit] = False
+        self.label[rows, cols][hit] = label
+        light: np.ndarray | Colour | None = emission
+        if callable(paint):
+            points = self.eye + t[:, None] * self.rays[rows, cols][hit]
+            albedo, light, opacity = paint(points, t)
+            if opacity is not None:
+                behind = self.albedo[rows, cols][hit]
+                albedo = behind + (albedo - behind) * opacity[:, None]
+        else:
+            albedo = paint
+        self.albedo[rows, cols][hit] = albedo
+        self.emission[rows, cols][hit] = 0.0 if light is None else light
+
+    def sprite(self, sprite: Sprite, x: float, z: float, width: float, height: float, foot: float = 0.0) -> None:
+        """Stand a flat picture upright at (x, z), facing the camera's street axis; draw far ones first."""
+        left, right, top = x - width / 2, x + width / 2, foot + height
+        found = self._window(np.array([[left, foot, z], [right, foot, z], [right, top, z], [left, top, z]]))
+        if found is None:
+            return
+        rows, cols, _ = found
+        rays = self.rays[rows, cols]
+        t = (z - self.eye[2]) / rays[..., 2]
+        h, w = sprite.label.shape
+        column = ((self.eye[0] + t * rays[..., 0] - left) / width * w).astype(np.int32)
+        row = ((top - self.eye[1] - t * rays[..., 1]) / height * h).astype(np.int32)
+        inside = (column >= 0) & (column < w) & (row >= 0) & (row < h) & (t < self.depth[rows, cols])
+        hit = inside.copy()
+        column, row = column[inside], row[inside]
+        hit[inside] = sprite.label[row, column] != IGNORE
+        chosen = hit[inside]
+        column, row = column[chosen], row[chosen]
+        behind = self.albedo[rows, cols][hit]
+        opacity = sprite.opacity[row, column][:, None]
+        self.albedo[rows, cols][hit] = behind + (sprite.albedo[row, column] - behind) * opacity
+        self.emission[rows, cols][hit] = sprite.emission[row, column]
+        self.label[rows, cols][hit] = sprite.label[row, column]
+        self.depth[rows, cols][hit] = t[hit]
+        self.normal[rows, cols][hit] = (0, 0.35, -0.94)
+        self.on_ground[rows, cols][hit] = False
+
+    def shadow(self, corners: np.ndarray, visible: float = 0.0, open_: float = 1.0) -> None:
+        """Darken the ground inside a polygon: visible scales sunlight, open_ scales sky light."""
+        found = self._window(corners)
+        if found is not None:
+            rows, cols, mask = found
+            mask = mask & self.on_ground[rows, cols]
+            self.visible[rows, cols][mask] *= visible
+            self.open[rows, cols][mask] *= open_
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """Flat picture: albedo and emission (h, w, 3) linear, opacity (h, w) in 0..1, label (h, w), 255 = nothing."""
+
+    albedo: np.ndarray
+    emission: np.ndarray
+    opacity: np.ndarray
+    label: np.ndarray
+
+
+class Pen:
+    """Draws shapes given in metres (origin at the foot's middle) into colour, light and label at once."""
+
+    def __init__(self, width: float, height: float, scale: float = 48.0) -> None:
+        self.half, self.top, self.scale = width / 2, height, scale
+        size = (max(2, round(width * scale)), max(2, round(height * scale)))
+        self.colour, self.light = Image.new("RGBA", size), Image.new("RGB", size)
+        self.label = Image.new("L", size, IGNORE)
+        self.pens = [ImageDraw.Draw(i) for i in (self.colour, self.light, self.label)]
+
+    def _fills(self, colour: Colour, label: int, light: Colour, opacity: float) -> list[tuple[int, ...] | int]:
+        rgb = tuple(round(255 * min(1.0, max(0.0, c)) ** (1 / 2.2)) for c in colour)
+        return [(*rgb, round(255 * opacity)), tuple(round(255 * c) for c in light), label]
+
+    def _at(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        return [((x + self.half) * self.scale, (self.top - y) * self.scale) for x, y in points]
+
+    def area(self, points: list[tuple[float, float]], colour: Colour, label: int, light: Colour = (0, 0, 0),
+             opacity: float = 1.0) -> None:
+        for pen, fill in zip(self.pens, self._fills(colour, label, light, opacity), strict=True):
+            pen.polygon(self._at(points), fill=fill)
+
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, label: int) -> None:
+        self.area([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, label)
+
+    def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour, label: int,
+             light: Colour = (0, 0, 0), opacity: float = 1.0) -> None:
+        (x0, y0), (x1, y1) = self._at([(x - rx, y + ry), (x + rx, y - ry)])
+        for pen, fill in zip(self.pens, self._fills(colour, label, light, opacity), strict=True):
+            pen.ellipse((x0, y0, x1, y1), fill=fill)
+
+    def line(self, points: list[tuple[float, float]], colour: Colour, label: int, thick: float) -> None:
+        for pen, fill in zip(self.pens, self._fills(colour, label, (0, 0, 0), 1.0), strict=True):
+            pen.line(self._at(points), fill=fill, width=max(1, round(thick * self.scale)), joint="curve")
+
+    def sprite(self) -> Sprite:
+        rgba = np.asarray(self.colour, np.float32) / 255
+        light = np.asarray(self.light, np.float32) / 255
+        return Sprite(rgba[..., :3] ** 2.2, light, rgba[..., 3], np.asarray(self.label))
