@@ -1,0 +1,223 @@
+"""Evaluate: score a trained method on source and target pictures, never choosing a checkpoint (method page, section 4).
+
+Writes metrics/<method>.json, evaluation/<method>.npz (confusion of every picture) and evaluation/<method>/
+(confusion matrix, per-class scores for `dvc plots`, predictions of some target pictures).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from pipeline.data.formats import label_lut
+from pipeline.data.index import Record, of_split, read_index
+from pipeline.edge.errors import UserError
+from pipeline.edge.render import index_png
+from pipeline.evaluation.inference import Prediction
+from pipeline.evaluation.pictures import confusion_picture, write_bytes
+from pipeline.evaluation.scoring import Scores, domain_metrics, score_block, score_pictures, spread
+from pipeline.evaluation.verdict import LABELS
+from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.weights import load_weights
+from pipeline.params import Params, load_params
+from pipeline.stage import main_guard, stage_arguments
+from pipeline.workspace import Workspace
+
+KEPT_PREDICTIONS = 60  # target pictures whose classes are stored, and seen at all where no labels exist
+
+
+def run(
+    params: Params, workspace: Workspace, method: str, device: torch.device | str | None = None
+) -> dict[str, Any]:
+    """Score `method` and write its files; returns the content of metrics/<method>.json.
+
+    Raises:
+        UserError: the index or the weights are missing or do not fit the params.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    source_records = of_split(read_index(workspace.index("source")), "val")
+    target_records = target_pictures(read_index(workspace.index("target")))
+    network = _trained(params, workspace.weights(method), method, device)
+    folder = workspace.pictures(method)
+    beside = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    kept = Kept(beside, target_records, params.evaluate.pictures)
+
+    luts = {"source": label_lut(params.data.source), "target": label_lut(params.data.target)}
+    source = score_pictures(network, source_records, luts["source"], params, device, f"{method} on source")
+    target = score_pictures(
+        network, target_records, luts["target"], params, device, f"{method} on target", kept.add
+    )
+    metrics: dict[str, Any] = {
+        "source": domain_metrics(source),
+        "target": domain_metrics(target),
+        "protocol": protocol(params, source, target, target_records, device),
+    }
+    if workspace.teacher_weights(method).exists() and method != "source_only":
+        teacher = _trained(params, workspace.teacher_weights(method), method, device)
+        labelled = [r for r in target_records if r.label]
+        scores = score_pictures(
+            teacher, labelled, luts["target"], params, device, f"{method}'s teacher on target"
+        )
+        metrics["teacher"] = {"target": {"miou": score_block(scores.stack().sum(axis=0))["miou"]}}
+
+    _write_folder(folder, beside, kept, method, source, target)
+    _write_confusions(workspace.confusion(method), source, target)
+    write_json(workspace.metrics(method), metrics)
+    _print(method, metrics, source, target)
+    return metrics
+
+
+def target_pictures(records: Sequence[Record]) -> list[Record]:
+    """The target pictures that are scored: the val split; without labels 60 of it, or of the training pictures."""
+    val = of_split(list(records), "val")
+    if any(r.label for r in val):
+        return val
+    unlabelled = val or of_split(list(records), "train")
+    return [unlabelled[i] for i in spread(unlabelled, KEPT_PREDICTIONS)]
+
+
+class Kept:
+    """Stores the classes of up to 60 target pictures as index PNGs; the grid's pictures are among them."""
+
+    def __init__(self, folder: Path, records: Sequence[Record], shown: int) -> None:
+        self.folder = folder / "predictions"
+        self.folder.mkdir(parents=True)
+        positions = spread(records, KEPT_PREDICTIONS)
+        kept = [records[i] for i in positions]
+        in_grid = set(spread(kept, shown))
+        self.rows: list[dict[str, Any]] = [
+            {
+                "image": r.image,
+                "label": r.label,
+                "condition": r.condition,
+                "prediction": f"predictions/{i:03d}_{Path(r.image).stem}.png",
+                "in_grid": i in in_grid,
+            }
+            for i, r in enumerate(kept)
+        ]
+        self._file_of = {row["image"]: row["prediction"] for row in self.rows}
+
+    def add(self, record: Record, prediction: Prediction) -> None:
+        """Store a picture's classes if it is one of the kept."""
+        if name := self._file_of.get(record.image):
+            (self.folder.parent / name).write_bytes(index_png(prediction.classes))
+
+
+def protocol(
+    params: Params, source: Scores, target: Scores, target_records: Sequence[Record], device: torch.device
+) -> dict[str, Any]:
+    """How the scores were made."""
+    per_class = {"source": domain_metrics(source)["per_class"], "target": domain_metrics(target)["per_class"]}
+    in_mean = {
+        d: [name for name, value in scores.items() if value is not None] for d, scores in per_class.items()
+    }
+    return {
+        "classes_in_mean": in_mean["target"] or in_mean["source"],
+        "source_classes_in_mean": in_mean["source"],
+        "network": "student, last step",
+        "steps": params.train.steps,
+        "seed": params.seed,
+        "size": list(params.data.size),
+        "mode": params.evaluate.mode,
+        "images": {"source": source.pictures, "target": target.pictures},
+        "target_split": target_records[0].split if target_records else None,
+        "target_labels": bool(target.images),
+        "hardware": hardware(device),
+        "date": date.today().isoformat(),
+    }
+
+
+def hardware(device: torch.device) -> str:
+    """The machine that computes, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
+        name = models[0] if models else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU {name}, {cores} cores"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write beside and rename; NaN is refused, since it is no JSON."""
+    write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _trained(params: Params, weights: Path, method: str, device: torch.device) -> torch.nn.Module:
+    if not weights.exists():
+        raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")
+    network = build_segmenter(params.network, pretrained=False)
+    load_weights(network, weights)
+    return network.to(device).eval()
+
+
+def _write_folder(
+    folder: Path, beside: Path, kept: Kept, method: str, source: Scores, target: Scores
+) -> None:
+    """Complete the folder beside and swap it in whole."""
+    domain, scores = ("target", target) if target.images else ("source", source)
+    if scores.images:
+        confusion = scores.stack().sum(axis=0)
+        title = f"{LABELS[method]}: {domain} pixels by labelled and predicted class, % of the row"
+        (beside / f"confusion_{domain}.png").write_bytes(confusion_picture(confusion, title))
+        bars = [
+            {"class": n, "iou": v} for n, v in score_block(confusion)["per_class"].items() if v is not None
+        ]
+        write_json(beside / "per_class.json", bars)
+    write_json(beside / "pictures.json", kept.rows)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(beside, folder)
+
+
+def _write_confusions(path: Path, source: Scores, target: Scores) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".tmp.npz")
+    np.savez_compressed(
+        beside,
+        source=source.stack(),
+        source_images=np.array(source.images, dtype=str),
+        target=target.stack(),
+        target_images=np.array(target.images, dtype=str),
+        target_conditions=np.array(target.conditions, dtype=str),
+    )
+    os.replace(beside, path)
+
+
+def _print(method: str, metrics: dict[str, Any], source: Scores, target: Scores) -> None:
+    console = Console(stderr=True)
+    for domain, scores in (("source", source), ("target", target)):
+        miou = metrics[domain]["miou"]
+        text = f"mIoU {100 * miou:.1f}" if miou is not None else "no labels, no score"
+        per_network = scores.seconds / scores.network_seconds if scores.network_seconds else float("nan")
+        console.print(
+            f"{method} on {domain}: {text} ({scores.pictures} pictures, {scores.seconds:.1f} s, "
+            f"{per_network:.2f} x the network's own time)",
+            highlight=False,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = stage_arguments(
+        "Score a trained method on source and target pictures.", with_method=True
+    ).parse_args(argv)
+    run(load_params(args.params), Workspace(), args.method)
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard(main)
