@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 
 from pipeline.data.checks import Checked, check_pictures, content_problems, duplicates
 from pipeline.data.contact_sheet import contact_sheet
@@ -38,7 +39,15 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
     checked: dict[str, list[Checked]] = {}
     for domain, data in (("source", params.data.source), ("target", params.data.target)):
         listing = list_pictures(data, domain)
-        checked[domain] = list(check_pictures(data, domain, listing.pictures))
+        found = track(
+            check_pictures(data, domain, listing.pictures),
+            f"checking the {domain}",
+            len(listing.pictures),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        checked[domain] = list(found)
         problems += listing.problems + content_problems(data, domain, checked[domain])
     records = {domain: [c.record for c in found if c.record] for domain, found in checked.items()}
     repeated, warnings = duplicates(records["source"] + records["target"])

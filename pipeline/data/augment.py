@@ -1,4 +1,4 @@
-"""Training crops of one picture with albumentations 2.0.8 (method page, section 2.2); no other file imports it."""
+"""Training crops with albumentations 2.0.8, which only this file imports (method page, section 2.2)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Box = tuple[int, int, int, int]
 
 
 def crop_with_category_limit(label: np.ndarray, draw_box: Callable[[], Box]) -> Box:
-    """The first of up to ten boxes that shows more than one class and none of 75 % or more; else the eleventh.
+    """The first of ten boxes that shows more than one class and none of 75 % or more; else the eleventh.
 
-    `label`: train ids (H, W); ignored pixels (255) do not count. Keeps crops that are all road out of the batch.
+    `label`: train ids (H, W); ignored pixels (255) do not count. Keeps crops of nothing but road out.
     """
     for _ in range(BOXES_TESTED):
         y1, y2, x1, x2 = box = draw_box()

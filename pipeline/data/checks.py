@@ -1,4 +1,4 @@
-"""Checks of every picture and label that a data set lists; findings are collected, never raised one by one."""
+"""Checks of every picture and label that a data set lists; findings are collected, not raised one by one."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
     if ids is not None and ids.shape != (height, width):
         return Checked(
             listed,
-            problem=f"label {listed.label} is {ids.shape[1]}x{ids.shape[0]} pixels but its picture {listed.image} is "
-            f"{width}x{height}: export the label at the size of the picture",
+            problem=f"label {listed.label} is {ids.shape[1]}x{ids.shape[0]} pixels but its picture "
+            f"{listed.image} is {width}x{height}: export the label at the size of the picture",
         )
     unknown: dict[int, int] = {}
     if ids is not None:
@@ -69,7 +69,7 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
         height=height,
         width=width,
         pixels=None if ids is None else class_pixels(apply_lut(ids, lut)),
-        sha256=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
+        sha256=hashlib.sha256(image.tobytes()).hexdigest(),
     )
     return Checked(listed, record, float(image.mean((0, 1)) @ LUMA), unknown)
 
@@ -89,13 +89,19 @@ def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[
     fix = (
         f"add `{{}}: <class name or ignore>` to data.{domain}.id_map"
         if data.format == "folders"
-        else f"the format {data.format} does not have it, so use format folders with an id_map, or mend the labels"
+        else f"format {data.format} does not have it; mend the labels, or use format folders with an id_map"
     )
     for value, labels in sorted(where.items()):
         pixels = sum(c.unknown[value] for c in labels)
         problems.append(
-            f"label id {value} is not in the id map of the {domain} ({pixels} pixels in {len(labels)} labels, the first "
-            f"is {labels[0].listed.label}): {fix.format(value)}"
+            f"label id {value} is not in the id map of the {domain} ({pixels} pixels in {len(labels)} labels, "
+            f"the first is {labels[0].listed.label}): {fix.format(value)}"
+        )
+    train = [c.record for c in checked if c.record and c.record.split == "train" and c.record.pixels]
+    if domain == "source" and train and not where and not any(any(r.pixels or ()) for r in train):
+        problems.append(
+            "all pixels of the source training labels are ignored, so there is nothing to learn: correct "
+            "data.source.id_map or the labels"
         )
     return problems
 
@@ -114,13 +120,13 @@ def duplicates(records: list[Record]) -> tuple[list[str], list[str]]:
         other = next((r for r in group if (r.domain, r.split) != (first.domain, first.split)), None)
         if other is not None:
             problems.append(
-                f"{first.image} ({first.domain} {first.split}) and {other.image} ({other.domain} {other.split}) are the "
-                "same picture: take it off one of the lists"
+                f"{first.image} ({first.domain} {first.split}) and {other.image} ({other.domain} "
+                f"{other.split}) are the same picture: take it off one of the lists"
             )
         else:
             warnings.append(
-                f"{first.image} and {group[1].image} ({first.domain} {first.split}) are the same picture, so it counts "
-                f"{len(group)} times"
+                f"{first.image} and {group[1].image} ({first.domain} {first.split}) are the same picture, so "
+                f"it counts {len(group)} times"
             )
     for sentences in (problems, warnings):
         if len(sentences) > ALIKE_SHOWN:

@@ -1,4 +1,4 @@
-"""A contact sheet per domain: twelve pictures with their labels in colour, so that a person sees what is trained on."""
+"""A contact sheet per domain: twelve pictures and labels, so that a person sees what is trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.data.index import Record
 from pipeline.data.labels import read_label
-from pipeline.edge.classes import CLASSES
+from pipeline.edge.classes import CLASSES, IGNORE
 from pipeline.edge.images import enlarge_nearest, read_image, resize_image
 from pipeline.edge.render import colour
 
@@ -21,17 +21,18 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
 def contact_sheet(records: list[Record], lut: np.ndarray) -> Image.Image:
-    """Twelve pictures spread evenly over the index, each with its split, condition and, below it, its label."""
+    """Twelve pictures spread evenly over the index, with split, condition and, below, the label in colour."""
     count = min(PICTURES, len(records))
     chosen = [records[i * len(records) // count] for i in range(count)]
     sizes = [_fitted(r) for r in chosen]
-    tile_height = LINE + GAP + max(h * (2 if r.label else 1) for r, (h, _) in zip(chosen, sizes, strict=True))
-    legend_top = GAP + -(-count // COLUMNS) * tile_height
+    heights = [LINE + GAP + h * (2 if r.label else 1) for r, (h, _) in zip(chosen, sizes, strict=True)]
+    rows = [max(heights[i : i + COLUMNS]) for i in range(0, count, COLUMNS)]
+    legend_top = GAP + sum(rows)
     sheet = Image.new("RGB", (GAP + COLUMNS * (TILE[1] + GAP), legend_top + 2 * (LINE + GAP)), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
     seen: set[int] = set()
     for i, (record, size) in enumerate(zip(chosen, sizes, strict=True)):
-        x, y = GAP + i % COLUMNS * (TILE[1] + GAP), GAP + i // COLUMNS * tile_height
+        x, y = GAP + i % COLUMNS * (TILE[1] + GAP), GAP + sum(rows[: i // COLUMNS])
         draw.text(
             (x, y), f"{record.split}, {record.condition}: {Path(record.image).stem}"[:46], fill=INK, font=font
         )
@@ -40,13 +41,14 @@ def contact_sheet(records: list[Record], lut: np.ndarray) -> Image.Image:
             label = enlarge_nearest(read_label(record.label, lut), size)
             seen.update(np.unique(label).tolist())
             sheet.paste(Image.fromarray(colour(label)), (x, y + LINE + size[0]))
+    entries = [(c.name, c.rgb) for c in CLASSES if c.id in seen] + [("ignored", (0, 0, 0))] * (IGNORE in seen)
     x, y = GAP, legend_top
-    for c in (c for c in CLASSES if c.id in seen):
-        width = LINE + GAP + int(draw.textlength(c.name, font=font)) + GAP
+    for name, rgb in entries:
+        width = LINE + GAP + int(draw.textlength(name, font=font)) + GAP
         if x + width > sheet.width:
             x, y = GAP, y + LINE + GAP
-        draw.rectangle((x, y, x + LINE, y + LINE - 4), fill=c.rgb)
-        draw.text((x + LINE + GAP // 2, y), c.name, fill=INK, font=font)
+        draw.rectangle((x, y, x + LINE, y + LINE - 4), fill=rgb)
+        draw.text((x + LINE + GAP // 2, y), name, fill=INK, font=font)
         x += width
     return sheet.crop((0, 0, sheet.width, y + LINE + GAP if seen else legend_top))
 

@@ -81,70 +81,79 @@ def list_pictures(data: Domain, domain: str) -> Listing:
 
 def _scenes(data: ScenesData, domain: str, listing: Listing) -> None:
     """images/<name>.png, labels/<name>.png, splits/<split>.txt with lines `<name> <condition>`."""
-    images = _files(data.root / "images", f"data.{domain}.root", listing)
-    labels = _files(data.root / "labels", f"data.{domain}.root", listing)
+    images, labels = _images_and_labels(data.root, domain, listing)
     for split, list_name in (("train", data.train), ("val", data.val)):
         if list_name:
-            key = f"data.{domain}.{split}"
-            lines = _split_lines(data.root, list_name, key, listing)
+            lines = _split_lines(data.root, list_name, f"data.{domain}.{split}", listing)
             conditions = {name: condition for name, _, condition in (line.partition(" ") for line in lines)}
-            _add(listing, key, images, labels, conditions)
+            _add(listing, domain, split, images, labels, conditions)
 
 
 def _camvid(data: CamVidData, domain: str, listing: Listing) -> None:
     """images/<name>.jpg or .png, labels/<name>.png, splits/<split>.txt with one name a line."""
-    images = _files(data.root / "images", f"data.{domain}.root", listing)
-    labels = _files(data.root / "labels", f"data.{domain}.root", listing)
+    images, labels = _images_and_labels(data.root, domain, listing)
     for split, list_name in (("train", data.train), ("val", data.val)):
         if list_name:
-            key = f"data.{domain}.{split}"
-            names = _split_lines(data.root, list_name, key, listing)
-            _add(listing, key, images, labels, dict.fromkeys(names, data.condition))
+            names = _split_lines(data.root, list_name, f"data.{domain}.{split}", listing)
+            _add(listing, domain, split, images, labels, dict.fromkeys(names, data.condition))
+
+
+def _images_and_labels(root: Path, domain: str, listing: Listing) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Files of images/ and labels/; a target may do without labels/."""
+    key = f"data.{domain}.root"
+    images, labels = root / "images", root / "labels"
+    needed = domain == "source" or labels.is_dir()
+    return _files(images, key, listing), _files(labels, key, listing) if needed else {}
 
 
 def _folders(data: FoldersData, domain: str, listing: Listing) -> None:
-    """Any picture folder and label folder, matched by file name without suffix (sub-folders too), and a list."""
+    """Any picture folder and label folder, matched by file name without suffix, sub-folders included."""
     for split, block in (("train", data.train), ("val", data.val)):
         if block is None:
             continue
         key = f"data.{domain}.{split}"
-        if block.labels is None and domain == "source":
+        use_labels = block.labels is not None and (domain, split) != ("target", "train")
+        if domain == "source" and block.labels is None:
             listing.problems.append(f"{key}.labels is missing: the source needs a label for every picture")
-        if block.labels and not data.id_map and f"{domain} {split}" != "target train":
+        if use_labels and not data.id_map:
             listing.problems.append(
-                f"data.{domain}.id_map is empty, so every label pixel would be unknown: map each label value to a "
+                f"data.{domain}.id_map is empty, so no label pixel has a meaning: map each label value to a "
                 "class name, for example `0: road`"
             )
         images = _files(data.root / block.images, f"{key}.images", listing)
-        labels = _files(data.root / block.labels, f"{key}.labels", listing) if block.labels else {}
+        labels = (
+            _files(data.root / block.labels, f"{key}.labels", listing) if block.labels and use_labels else {}
+        )
         names = list(images)
         if block.list is not None:
             names = _lines(data.root / block.list, f"{key}.list", listing)
-        _add(listing, key, images, labels, dict.fromkeys(names, data.condition))
+        _add(listing, domain, split, images, labels, dict.fromkeys(names, data.condition))
 
 
 def _add(
-    listing: Listing, key: str, images: dict[str, Path], labels: dict[str, Path], conditions: dict[str, str]
+    listing: Listing,
+    domain: str,
+    split: str,
+    images: dict[str, Path],
+    labels: dict[str, Path],
+    conditions: dict[str, str],
 ) -> None:
-    """Append the pictures called by the names in `conditions`, or say which of their files are missing.
-
-    `key`: where the split stands in the params file, data.<domain>.<split>.
-    """
-    _, domain, split = key.split(".")
+    """Append the pictures called by the names in `conditions`, or say which of their files are missing."""
+    key = f"data.{domain}.{split}"
     absent = [name for name in conditions if name not in images]
     if absent and images:
         folder = next(iter(images.values())).parent
         listing.problems.append(
-            f"{key}: {len(absent)} of {len(conditions)} listed pictures do not exist ({_some(absent)}): put them beside "
-            f"those in {folder} or take them off the list"
+            f"{key}: {len(absent)} of {len(conditions)} listed pictures do not exist ({_some(absent)}): put "
+            f"them beside those in {folder} or take them off the list"
         )
-    if f"{domain} {split}" == "target train":
+    if (domain, split) == ("target", "train"):
         labels = {}
     bare = [name for name in conditions if name in images and name not in labels]
-    if bare and (domain == "source" or labels.keys() & conditions.keys()):
+    if bare and labels and (domain == "source" or len(bare) < len(conditions)):
         listing.problems.append(
-            f"{key}: {len(bare)} of {len(conditions)} pictures have no label of the same name ({_some(bare)}): add the "
-            "labels or take the pictures off the list"
+            f"{key}: {len(bare)} of {len(conditions)} pictures have no label of the same name "
+            f"({_some(bare)}): add the labels or take the pictures off the list"
         )
     listing.pictures += [
         Listed(images[name], labels.get(name), split, condition)
@@ -168,7 +177,8 @@ def _files(folder: Path, key: str, listing: Listing) -> dict[str, Path]:
             listing.problems.append(f"{key}: {other} and {path} have one name: remove or rename one of them")
     if not found:
         listing.problems.append(
-            f"{key}: folder {folder} holds no picture, only {_inside(folder)}: put the pictures there or correct the path"
+            f"{key}: folder {folder} holds no picture (it holds {_inside(folder)}): put the pictures "
+            "there or correct the path"
         )
     return found
 

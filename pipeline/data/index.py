@@ -1,4 +1,4 @@
-"""The index of a domain: one JSON object a line for each picture, written by prepare, read by every later stage."""
+"""The index of a domain: one JSON object a line for each picture; prepare writes it, later stages read it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.edge.errors import UserError
 
 @dataclass(frozen=True)
 class Record:
-    """A picture that passed the checks of `prepare`. Paths are as the params file gives them (from the project root)."""
+    """A picture that passed the checks of `prepare`; paths are from the project root, or absolute."""
 
     image: str
     label: str | None
@@ -29,7 +29,7 @@ class Record:
 
 
 def read_index(path: Path) -> list[Record]:
-    """Records of an index file, in file order. Raises UserError where `prepare` has not run or the file is broken."""
+    """Records of an index file, in file order. Raises UserError where it is missing or broken."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -24,20 +24,21 @@ def read_label_ids(path: str | Path) -> np.ndarray:
             mode, ids = picture.mode, np.asarray(picture)
     except FileNotFoundError:
         raise UserError(f"label {path} does not exist; restore it or take its picture off the list") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow reports broken chunks as SyntaxError
+    # Pillow reports a broken PNG chunk as SyntaxError.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"label {path} cannot be decoded ({error}); copy or export it again") from None
     if mode not in ONE_CHANNEL_MODES:
         raise UserError(
-            f"label {path} is a {mode} picture, but a label holds one class id per pixel in a single channel; "
-            "export the id map, not the coloured one"
+            f"label {path} is a {mode} picture, but a label holds one class id per pixel in a single "
+            "channel; export the id map, not the coloured one"
         )
     return ids.astype(np.uint8) if mode == "1" else ids
 
 
 def apply_lut(ids: np.ndarray, lut: np.ndarray) -> np.ndarray:
     """Stored ids (H, W) -> train ids uint8 (H, W); ids beyond the table are ignored (255)."""
-    if ids.dtype == np.uint8 or int(ids.max(initial=0)) < len(lut) and int(ids.min(initial=0)) >= 0:
-        return lut[ids]
+    if ids.dtype in (np.uint8, np.uint16):
+        return np.take(lut, ids)
     return np.where((ids >= 0) & (ids < len(lut)), lut[np.clip(ids, 0, len(lut) - 1)], np.uint8(255))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.data.checks import Checked
@@ -17,7 +18,7 @@ from pipeline.edge.classes import CLASSES
 def data_report(source: list[Checked], target: list[Checked], min_class_share: float) -> dict[str, Any]:
     """Numbers of both domains and the warnings that follow from them; every picture is sound.
 
-    Shares are in 0..1 of the pixels of a split, class shares of its labelled pixels; None where nothing is labelled.
+    Shares (0..1) are of the pixels of a split, class shares of its labelled pixels; None without labels.
     """
     report: dict[str, Any] = {"source": _domain(source), "target": _domain(target)}
     report["grey_gap"] = round(report["source"]["grey"]["mean"] - report["target"]["grey"]["mean"], 1)
@@ -42,21 +43,20 @@ def _domain(checked: list[Checked]) -> dict[str, Any]:
 
 def _split(records: list[Record]) -> dict[str, Any]:
     labelled = [r for r in records if r.pixels is not None]
-    pixels = np.array([r.pixels for r in labelled], np.int64).sum(0) if labelled else None
-    area = sum(r.height * r.width for r in labelled)
-    known = 0 if pixels is None else int(pixels.sum())
-    return {
+    row: dict[str, Any] = {
         "pictures": len(records),
         "labelled": len(labelled),
         "conditions": dict(sorted(Counter(r.condition for r in records).items())),
         "sizes": {f"{w}x{h}": n for (w, h), n in Counter((r.width, r.height) for r in records).most_common()},
-        "ignored_share": None if pixels is None else round(1 - known / area, 5),
-        "class_shares": None
-        if pixels is None
-        else {c.name: round(int(pixels[c.id]) / max(known, 1), 6) for c in CLASSES},
-        "class_pictures": {c.name: sum(r.pixels[c.id] > 0 for r in labelled if r.pixels) for c in CLASSES}
-        if labelled
-        else None,
+    }
+    if not labelled:
+        return row | {"ignored_share": None, "class_shares": None, "class_pictures": None}
+    pixels = np.array([r.pixels for r in labelled], np.int64)  # (pictures, 19)
+    known = int(pixels.sum())
+    return row | {
+        "ignored_share": round(1 - known / sum(r.height * r.width for r in labelled), 5),
+        "class_shares": {c.name: round(int(pixels[:, c.id].sum()) / max(known, 1), 6) for c in CLASSES},
+        "class_pictures": {c.name: int((pixels[:, c.id] > 0).sum()) for c in CLASSES},
     }
 
 
@@ -100,7 +100,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     )
     for domain in ("source", "target"):
         for split, row in report[domain]["splits"].items():
-            conditions = ", ".join(f"{name} {n}" for name, n in row["conditions"].items())
+            conditions = ", ".join(escape(f"{name} {n}") for name, n in row["conditions"].items())
             sizes = ", ".join(list(row["sizes"])[:3]) + (
                 f" and {len(row['sizes']) - 3} more" if len(row["sizes"]) > 3 else ""
             )
@@ -110,11 +110,12 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     for domain in ("source", "target"):
         grey = report[domain]["grey"]
         console.print(
-            f"mean grey level of the {domain}: {grey['mean']} of 255 (pictures from {grey['darkest']} to {grey['brightest']})",
+            f"mean grey level of the {domain}: {grey['mean']} of 255 "
+            f"(from {grey['darkest']} to {grey['brightest']})",
             highlight=False,
         )
     for warning in report["warnings"]:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
 
 
 def _class_table(report: dict[str, Any]) -> Table:
@@ -124,7 +125,7 @@ def _class_table(report: dict[str, Any]) -> Table:
         for split, row in report[domain]["splits"].items()
         if row["class_shares"]
     ]
-    table = Table("class", title="Share of the labelled pixels (pictures that show it)", title_justify="left")
+    table = Table("class", title="Share of labelled pixels (pictures)", title_justify="left")
     for name, _ in columns:
         table.add_column(name, justify="right")
     for c in CLASSES:
