@@ -1,0 +1,132 @@
+"""The parts of the method against the published implementation's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.adaptation.classmix import class_mask, draw_classes, mix
+from pipeline.adaptation.cross_entropy import cross_entropy
+from pipeline.adaptation.masking import block_mask, mask_grid
+from pipeline.adaptation.pseudo_label import pseudo_label
+from pipeline.adaptation.teacher import Teacher, ema_decay
+
+Golden = Callable[[str], dict[str, np.ndarray]]
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+class Vector(nn.Module):
+    """As many parameters as the golden network, the first one 0-dimensional, and its batch norm's buffers."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.norm = nn.BatchNorm2d(channels)
+        self.rest = nn.Parameter(torch.zeros(size - 1 - 2 * channels))
+
+    def fill(self, parameters: np.ndarray, buffers: np.ndarray) -> None:
+        nn.utils.vector_to_parameters(torch.from_numpy(parameters), self.parameters())
+        mean, variance = torch.from_numpy(buffers).chunk(2)
+        self.norm.load_state_dict({"running_mean": mean, "running_var": variance}, strict=False)
+
+    def buffer_vector(self) -> np.ndarray:
+        assert self.norm.running_mean is not None and self.norm.running_var is not None
+        return torch.cat([self.norm.running_mean, self.norm.running_var]).numpy()
+
+
+def test_teacher_follows_the_reference(golden: Golden) -> None:
+    data = golden("ema_update")
+    channels = len(data["teacher_buffers_before"]) // 2
+    student = Vector(data["student"].shape[1], channels)
+    student.fill(data["teacher_before_init"], data["teacher_buffers_before"])
+    teacher = Teacher(student, float(data["alpha"]))
+    assert isinstance(teacher.network, Vector)
+    assert len(data["iterations"]) > 3
+    for k, step in enumerate(data["iterations"].tolist()):
+        student.fill(data["student"][k], data["student_buffers_last"])
+        teacher.update(student, step)
+        parameters = nn.utils.parameters_to_vector(teacher.network.parameters()).numpy()
+        np.testing.assert_allclose(parameters, data["teacher"][k], **TOLERANCE)
+        np.testing.assert_array_equal(teacher.network.buffer_vector(), data["teacher_buffers"][k])
+        if k > 0:
+            assert ema_decay(step, float(data["alpha"])) == pytest.approx(data["decay_used"][k], rel=1e-6)
+    np.testing.assert_array_equal(data["teacher_buffers"][-1], data["teacher_buffers_before"])
+
+
+@pytest.mark.parametrize("case", range(9))
+def test_block_mask(golden: Golden, case: int) -> None:
+    data = golden("block_mask")
+    assert int(data["n_cases"]) == 9
+    height, width, block = data[f"c{case}_hw_block"].tolist()
+    grid = torch.from_numpy(data[f"c{case}_grid"])
+    assert mask_grid(len(grid), height, width, block, torch.Generator()).shape == grid.shape
+    mask = block_mask(grid, float(data[f"c{case}_ratio"]), height, width)
+    np.testing.assert_array_equal(mask.numpy(), data[f"c{case}_mask"])
+    if f"c{case}_image" in data:
+        masked = torch.from_numpy(data[f"c{case}_image"]) * mask
+        np.testing.assert_array_equal(masked.numpy(), data[f"c{case}_masked_image"])
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_pseudo_label(golden: Golden, case: int) -> None:
+    data = golden("pseudo_label")
+    assert int(data["n_cases"]) == 3
+    logits, tau = torch.from_numpy(data[f"c{case}_logits"]), float(data[f"c{case}_tau"])
+    top, bottom = data[f"c{case}_ignore_top_bottom"].tolist()
+    valid = torch.from_numpy(data[f"c{case}_valid_mask"]) if f"c{case}_valid_mask" in data else None
+    result = pseudo_label(logits, tau, top, bottom, valid)
+    np.testing.assert_array_equal(result.label.numpy(), data[f"c{case}_label"])
+    np.testing.assert_allclose(result.fraction.item(), data[f"c{case}_fraction"], **TOLERANCE)
+    np.testing.assert_allclose(result.weight.numpy(), data[f"c{case}_weight"], **TOLERANCE)
+    raw = pseudo_label(logits, tau)
+    np.testing.assert_allclose(raw.weight.numpy(), data[f"c{case}_weight_raw"], **TOLERANCE)
+
+
+def test_pseudo_label_without_threshold(golden: Golden) -> None:
+    data = golden("pseudo_label")
+    result = pseudo_label(torch.from_numpy(data["notau_logits"]), None)
+    np.testing.assert_array_equal(result.label.numpy(), data["notau_label"])
+    np.testing.assert_array_equal(result.weight.numpy(), data["notau_weight"])
+
+
+def test_classmix(golden: Golden) -> None:
+    data = {key: torch.from_numpy(value) for key, value in golden("classmix").items()}
+    labels = data["source_label"].squeeze(1)
+    drawn = draw_classes(labels, torch.Generator().manual_seed(0))
+    candidates = set(data["batch_unique_classes"].tolist())
+    for values in drawn:
+        assert len(values) == len(set(values.tolist())) == int(data["n_chosen"])
+        assert set(values.tolist()) <= candidates
+
+    mask = class_mask(labels, list(data["chosen_classes"]))
+    assert torch.equal(mask.long(), data["mix_mask"])
+    weight = data["pseudo_weight"]
+    assert torch.equal(mix(mask, data["source_image"], data["target_image"]), data["mixed_image"])
+    assert torch.equal(mix(mask, labels, data["pseudo_label"]), data["mixed_label"].squeeze(1))
+    assert torch.equal(mix(mask, torch.ones_like(weight), weight), data["mixed_weight"])
+
+
+def test_classmix_counts(golden: Golden) -> None:
+    data = golden("classmix_counts")
+    for candidates, chosen in zip(data["n_candidates"].tolist(), data["n_chosen"].tolist(), strict=True):
+        labels = torch.arange(candidates).view(1, 1, -1)
+        assert len(draw_classes(labels, torch.Generator().manual_seed(0))[0]) == chosen
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_cross_entropy(golden: Golden, case: int) -> None:
+    data = golden("cross_entropy")
+    assert int(data["n_cases"]) == 3
+    logits = torch.from_numpy(data[f"c{case}_logits"]).requires_grad_()
+    label = torch.from_numpy(data[f"c{case}_label"]).squeeze(1)
+    plain = cross_entropy(logits, label)
+    np.testing.assert_allclose(plain.item(), data[f"c{case}_loss_unweighted"], **TOLERANCE)
+    weighted = cross_entropy(logits, label, torch.from_numpy(data[f"c{case}_weight"]))
+    np.testing.assert_allclose(weighted.item(), data[f"c{case}_loss_weighted"], **TOLERANCE)
+    weighted.backward()
+    assert logits.grad is not None
+    np.testing.assert_allclose(logits.grad.numpy(), data[f"c{case}_grad_weighted"], rtol=1e-4, atol=1e-7)
