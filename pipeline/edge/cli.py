@@ -1,4 +1,4 @@
-"""The command mic-edge: segment picture files and folders with one .onnx file, or show what the file says of itself."""
+"""The command mic-edge: segment pictures with one .onnx file, or show what it says of itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _SOME_FAILED = 5
 _INTERRUPTED = 130
 _SAVE = ("overlay", "index", "confidence", "json")
 
-_EXIT_CODES = """exit codes: 0 good, 2 usage, 3 bad model, 4 provider not available, 5 some inputs failed, 130 interrupted"""
+_EXIT_CODES = (
+    "exit codes: 0 good, 2 usage, 3 bad model, 4 no such provider, 5 some inputs failed, 130 interrupted"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict",
         help="segment pictures",
-        description="Segment picture files and folders. One JSON line per picture on stdout, progress on stderr.",
+        description="Segment pictures. One JSON line per picture on stdout, progress on stderr.",
         epilog=_EXIT_CODES,
     )
     predict.add_argument(
@@ -153,12 +155,13 @@ def _describe(manifest: Manifest, path: Path) -> str:
     raw = manifest.raw
     height, width = manifest.training_size
     network = manifest.network
+    parameters = f"{network['parameters']:,} parameters"
     adapted = manifest.method != "source_only" and manifest.conditions
     untrained = [c.name for c in manifest.classes if c.id not in manifest.trained_classes]
     lines = [
         f"{manifest.name} ({path}, {path.stat().st_size / 1e6:.1f} MB)",
         f"method        {manifest.method}, seed {manifest.seed}, {manifest.created}",
-        f"network       {network['architecture']}, encoder {network['encoder']}, {network['parameters']:,} parameters",
+        f"network       {network['architecture']}, {network['encoder']}, {parameters}",
         f"adapted to    {', '.join(manifest.conditions) if adapted else 'nothing'}",
         f"input         image: uint8 [N, H, W, 3] RGB, H and W multiples of {manifest.stride}",
         f"              fitted to {height} x {width} (height x width), {raw['input']['resize']}",

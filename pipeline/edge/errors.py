@@ -13,13 +13,13 @@ class ImageError(UserError):
     """A picture that cannot be read or is refused."""
 
 
-class BadModel(UserError):
+class BadModel(UserError):  # noqa: N818  reads as what it is
     """An .onnx file or manifest that is not a sound mic-adapt model."""
 
     exit_code = 3
 
 
-class ProviderMissing(UserError):
+class ProviderMissing(UserError):  # noqa: N818
     """The execution provider asked for is not available."""
 
     exit_code = 4

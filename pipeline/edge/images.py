@@ -61,12 +61,12 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
     """Decode a picture to uint8 (H, W, 3) RGB, turned upright by its EXIF orientation.
 
     Alpha is laid over mid-grey, 16-bit grey is scaled to 8 bit, of an animation the first frame is taken.
-    Raises ImageError (one sentence) for what is no picture, is broken, smaller than 2 x 2 or above MAX_PIXELS.
+    Raises ImageError (one sentence) for no picture, a broken one, one below 2 x 2 or above MAX_PIXELS.
     """
     name = "The picture" if isinstance(source, bytes) else str(source)
     stream = _open(source, name)
-    # Pillow warns at half of our own limit, which is checked below, before anything is decoded.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    # Pillow would warn of large pictures (our own limit is checked below, before decoding) and of bad EXIF.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         with stream, Image.open(stream, formats=_FORMATS) as image:
             _check_size(image.width, image.height, name)
@@ -80,7 +80,7 @@ def read_image(source: str | Path | bytes) -> np.ndarray:
         raise ImageError(f"{name} has more than {_LIMIT}: make it smaller first.") from None
     except MemoryError:
         raise ImageError(f"{name} is too large for this machine's memory: make it smaller first.") from None
-    except Exception as error:  # noqa: BLE001  decoders raise a dozen types for broken data
+    except Exception as error:  # decoders raise a dozen types for broken data
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise ImageError(f"{name} is damaged or cut short ({reason}): copy or save it again.") from None
 
@@ -154,7 +154,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURN.get(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  a broken EXIF block is no reason to refuse sound pixels
+    except Exception:  # a broken EXIF block is no reason to refuse sound pixels
         turn = None
     return image if turn is None else image.transpose(turn)
 

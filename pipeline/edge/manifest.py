@@ -1,4 +1,4 @@
-"""The manifest: what an .onnx file says about itself, in its metadata key `mic_adapt` and as .json beside it."""
+"""The manifest: what an .onnx file says of itself, in its metadata key `mic_adapt` and as .json beside it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Manifest:
         version = raw.get("schema_version")
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise BadModel(
-                f"{where}: manifest schema {version} is newer than this mic-adapt, which reads {SCHEMA_VERSION}; "
+                f"{where}: manifest schema {version} is newer than this mic-adapt's {SCHEMA_VERSION}; "
                 "update mic-adapt."
             )
         for key, holds, wanted in _RULES:

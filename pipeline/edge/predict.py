@@ -39,7 +39,7 @@ class _Loaded:
 
 
 def plan(inputs: list[Path], out: Path) -> list[Job]:
-    """What to do for these files and folders: results keep the path below the folder given, and never collide.
+    """What to do for these inputs: results keep the path below the folder given, and never collide.
 
     `out` may lie inside an input folder; what is in it is not taken for input. Raises UserError for a missing
     input, a folder without pictures, or an `out` that is a file or an input folder itself.
@@ -72,7 +72,7 @@ def predict(
     safe: bool,
     report: Callable[[dict[str, Any]], None],
 ) -> int:
-    """Segment every picture, save what `save` names (overlay, index, confidence, json), return how many failed.
+    """Segment every picture, save what `save` names of overlay, index, confidence, json; count failures.
 
     `report` gets one record per picture, in order, from the saving thread: its results, or "error" with a
     sentence. Raises BadModel when the model fails and UserError when a result cannot be written.

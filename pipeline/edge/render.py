@@ -24,14 +24,14 @@ class LegendEntry:
 
 
 def colour(classes: np.ndarray, safe: bool = False) -> np.ndarray:
-    """uint8 (H, W) train ids -> uint8 (H, W, 3); what is no class is black. `safe`: colour-blind-safe palette."""
+    """uint8 (H, W) train ids -> uint8 (H, W, 3), black where no class. `safe`: colour-blind-safe palette."""
     return np.take(palette(safe), classes, axis=0)
 
 
 def overlay(
     image: np.ndarray, classes: np.ndarray, opacity: float = 0.55, safe: bool = False, outlines: bool = False
 ) -> np.ndarray:
-    """The class colours laid over the picture, uint8 (H, W, 3); pixels that are no class show the picture alone.
+    """The class colours laid over the picture, uint8 (H, W, 3); pixels of no class show the picture alone.
 
     `opacity` 0 shows the picture, 1 the colours. `outlines` draws white lines where classes meet, so that
     opacity 0 with outlines shows borders alone. Raises ValueError when the sizes differ.
@@ -67,7 +67,7 @@ def borders(classes: np.ndarray) -> np.ndarray:
 
 
 def class_shares(classes: np.ndarray) -> dict[int, float]:
-    """Share of the pixels (0..1) of every class that occurs, largest first; ids that are no class are left out."""
+    """Share of the pixels (0..1) of every class that occurs, largest first; other ids are left out."""
     counts = np.bincount(classes.ravel(), minlength=256)[:NUM_CLASSES]
     present = sorted(np.flatnonzero(counts).tolist(), key=lambda i: -counts[i])
     return {i: float(counts[i] / classes.size) for i in present}

@@ -1,4 +1,4 @@
-"""One model in onnxruntime: pictures of any size in, class ids and confidence out; used by mic-edge and the page."""
+"""One model in onnxruntime: pictures in, class ids and confidence out; for mic-edge and the page alike."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Segmenter:
         start = time.perf_counter()
         try:
             outputs = self._session.run(["classes", "confidence"], {"image": prepared.pixels})
-        except Exception as error:  # noqa: BLE001  onnxruntime has a type for each kind of failure
+        except Exception as error:  # onnxruntime has a type for each kind of failure
             size = "{} x {}".format(*prepared.pixels.shape[1:3])
             raise BadModel(
                 f"{self.path} failed on a {size} input ({_first_line(error)}); export it again."
@@ -116,7 +116,7 @@ class Segmenter:
         height, width = prepared.pixels.shape[1:3]
         if classes.shape != (1, height, width) or confidence.shape != (1, height // 4, width // 4):
             raise BadModel(
-                f"{self.path}: classes {classes.shape} and confidence {confidence.shape} do not fit an input of "
+                f"{self.path}: outputs {classes.shape} and {confidence.shape} do not fit an input of "
                 f"{height} x {width}; export it again."
             )
         if classes.max() >= NUM_CLASSES:
@@ -160,7 +160,7 @@ def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.Infere
     wanted = PROVIDERS[provider]
     if wanted not in ort.get_available_providers():
         raise ProviderMissing(
-            f"Provider {provider} is not in this onnxruntime ({ort.__version__}): install mic-adapt[gpu] or use cpu."
+            f"Provider {provider} is not in onnxruntime {ort.__version__}: install mic-adapt[gpu] or use cpu."
         )
     ort.set_default_logger_severity(4)  # errors come as exceptions; its log lines would repeat them
     options = ort.SessionOptions()
@@ -179,7 +179,7 @@ def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.Infere
         providers.insert(0, (wanted, cuda))
     try:
         session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
-    except Exception as error:  # noqa: BLE001  onnxruntime has a type for each kind of failure
+    except Exception as error:  # onnxruntime has a type for each kind of failure
         if provider != "cpu" and _is_provider_failure(error):
             raise ProviderMissing(_not_running(provider, _first_line(error))) from None
         raise BadModel(

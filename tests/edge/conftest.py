@@ -60,7 +60,7 @@ MANIFEST: dict[str, Any] = {
 def write_model(
     path: Path, manifest: str | None, classes_name: str = "classes", first_class: int = 0
 ) -> Path:
-    """Class = brightest of the three channels (plus `first_class`); confidence = 4 x 4 mean of the brightest."""
+    """Class = brightest channel (plus `first_class`); confidence = 4 x 4 mean of the brightest value."""
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", "H", "W", 3])
     outputs = [
         helper.make_tensor_value_info(classes_name, TensorProto.UINT8, ["N", "H", "W"]),
