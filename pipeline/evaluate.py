@@ -1,4 +1,4 @@
-"""Evaluate: score a trained method on source and target pictures, never choosing a checkpoint (method page, section 4).
+"""Evaluate: score a trained method, its last step, on source and target pictures (method page, section 4).
 
 Writes metrics/<method>.json, evaluation/<method>.npz (confusion of every picture) and evaluation/<method>/
 (confusion matrix, per-class scores for `dvc plots`, predictions of some target pictures).
@@ -6,7 +6,6 @@ Writes metrics/<method>.json, evaluation/<method>.npz (confusion of every pictur
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -23,8 +22,9 @@ from pipeline.data.formats import label_lut
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.edge.errors import UserError
 from pipeline.edge.render import index_png
+from pipeline.evaluation.files import write_json
 from pipeline.evaluation.inference import Prediction
-from pipeline.evaluation.pictures import confusion_picture, write_bytes
+from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_block, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
 from pipeline.networks.segmenter import build_segmenter
@@ -79,7 +79,7 @@ def run(
 
 
 def target_pictures(records: Sequence[Record]) -> list[Record]:
-    """The target pictures that are scored: the val split; without labels 60 of it, or of the training pictures."""
+    """The target pictures that are seen: all of a labelled val split, else 60 of it or of the train split."""
     val = of_split(list(records), "val")
     if any(r.label for r in val):
         return val
@@ -153,11 +153,6 @@ def hardware(device: torch.device) -> str:
     return f"CPU {name}, {cores} cores"
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write beside and rename; NaN is refused, since it is no JSON."""
-    write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-
-
 def _trained(params: Params, weights: Path, method: str, device: torch.device) -> torch.nn.Module:
     if not weights.exists():
         raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")
@@ -179,6 +174,7 @@ def _write_folder(
             {"class": n, "iou": v} for n, v in score_block(confusion)["per_class"].items() if v is not None
         ]
         write_json(beside / "per_class.json", bars)
+        write_json(beside / "reliability.json", scores.calibration.curve())
     write_json(beside / "pictures.json", kept.rows)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)

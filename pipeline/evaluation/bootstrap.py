@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Gain:
-    """What a method gains over a baseline, as differences of IoU in -1..1; NaN for a class without labelled pixels."""
+    """What a method gains over a baseline, as differences of IoU in -1..1; NaN for a class without labels."""
 
     miou: float
     miou_ci95: tuple[float, float] | None  # None for fewer than two images: there is nothing to draw from
@@ -63,7 +63,7 @@ def _counts(confusion: np.ndarray) -> np.ndarray:
 
 
 def _iou(times: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """IoU (draws, C) of the images taken `times` (draws, n) each; NaN for a class that has no labelled pixel."""
+    """IoU (draws, C) of the images taken `times` (draws, n) each; NaN for a class without labels."""
     right, labelled, predicted = times @ counts
     iou = np.full(right.shape, np.nan)
     np.divide(right, labelled + predicted - right, out=iou, where=labelled > 0)

@@ -1,4 +1,4 @@
-"""Expected calibration error of max softmax confidence, pixel by pixel in fixed memory (Guo et al., ICML 2017)."""
+"""Expected calibration error of the largest softmax value, in fixed memory (Guo et al., ICML 2017)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BINS = 15  # Guo et al., section 3
 
 
 class Calibration:
-    """Sums over the pixels seen so far: per confidence bin their number, their confidence and how many were right.
+    """Sums over the pixels seen so far: for each confidence bin their number, their confidence, how many are right.
 
     Bin i holds confidences in (i/15, (i+1)/15]; 0 belongs to the first bin.
     """
@@ -19,7 +19,7 @@ class Calibration:
         self.correct = np.zeros(BINS, np.int64)
 
     def add(self, confidence: np.ndarray, correct: np.ndarray) -> None:
-        """Add pixels: `confidence` float in 0..1 and `correct` bool, of one shape; ignored pixels left out by the caller."""
+        """Add labelled pixels: `confidence` float in 0..1 and `correct` bool, of one shape."""
         confidence = confidence.ravel()
         correct = correct.ravel()
         bins = np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
@@ -28,14 +28,14 @@ class Calibration:
         self.correct += np.bincount(bins[correct], minlength=BINS)
 
     def error(self) -> float | None:
-        """Mean of |share right - confidence| over the bins, weighted by pixels, in 0..1; None before any pixel."""
+        """Mean of |share right - confidence| over bins, weighted by pixels, in 0..1; None before any pixel."""
         total = self.pixels.sum()
         if not total:
             return None
         return float(np.abs(self.correct - self.confidence).sum() / total)
 
     def curve(self) -> list[dict[str, float]]:
-        """The reliability curve: for every bin with pixels its mean confidence, share right and share of all pixels."""
+        """The reliability curve: mean confidence, share right and share of all pixels of every bin in use."""
         total = self.pixels.sum()
         return [
             {"confidence": float(c / n), "accuracy": float(k / n), "share": float(n / total)}

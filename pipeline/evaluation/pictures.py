@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,7 +21,7 @@ INK, PAPER = (28, 32, 38), (255, 255, 255)
 
 @dataclass(frozen=True)
 class GridRow:
-    """One line of the grid: a picture (H, W, 3), and class maps at any size of the same aspect; None where unknown."""
+    """One line of the grid: a picture (H, W, 3), class maps (h, w) of its aspect; `truth` None where unknown."""
 
     title: str
     image: np.ndarray
@@ -57,7 +55,7 @@ def confusion_picture(confusion: np.ndarray, title: str) -> bytes:
 
 
 def confusion_change_picture(before: np.ndarray, after: np.ndarray, title: str) -> bytes:
-    """PNG of the change between two confusion matrices (19, 19) of the same labels, in points of the row's pixels."""
+    """PNG of the change between two confusion matrices (19, 19) of the same labels, in points of each row."""
     anywhere = before + after  # one set of columns for both
     labelled = np.flatnonzero(anywhere.sum(axis=1))
     _, rows, columns = confusion_shares(anywhere)
@@ -150,14 +148,6 @@ def _occurring(rows: Sequence[GridRow]) -> list[int]:
     maps = [m for r in rows for m in (r.truth, *r.predictions) if m is not None]
     shares = [np.bincount(m.ravel(), minlength=256)[:NUM_CLASSES] / m.size for m in maps]
     return np.flatnonzero(np.max(shares, axis=0) >= 1e-3).tolist() if shares else []
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside and rename, so that a file is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_bytes(content)
-    os.replace(beside, path)
 
 
 def png_bytes(picture: Image.Image | np.ndarray, level: int = 6) -> bytes:

@@ -1,4 +1,4 @@
-"""Predict and score the pictures of a split one at a time: confusion of every picture, calibration, label-free shares."""
+"""Predict and score the pictures of a split one at a time: confusions, calibration, label-free shares."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def read_ahead(
 
 
 def score_block(confusion: np.ndarray) -> dict[str, Any]:
-    """miou, pixel_accuracy and per_class of a summed confusion matrix (19, 19); null for what has no labelled pixel.
+    """miou, pixel_accuracy and per_class of a summed confusion matrix (19, 19); None without labels.
 
     A class without a labelled pixel leaves the mean, so that methods are compared over the same classes.
     """
@@ -182,7 +182,7 @@ def domain_metrics(scores: Scores) -> dict[str, Any]:
 
 
 def spread(records: Sequence[Record], count: int) -> list[int]:
-    """Positions of `count` pictures, the same for every method: conditions in turn, evenly through each one's list."""
+    """Positions of `count` pictures, the same for every method: shared over conditions, even within each."""
     by_condition: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         by_condition.setdefault(record.condition, []).append(i)

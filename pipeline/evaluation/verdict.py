@@ -1,4 +1,4 @@
-"""What the numbers of metrics/compare.json say, in sentences a person can read; also when they say little or bad news."""
+"""What the numbers of metrics/compare.json say, in plain sentences; also when they say little or bad news."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def judge(compare: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
         headline = f"One labelled picture is too few to judge: there {method} moves the score {change}."
         return Verdict(tone, headline, "An uncertainty needs at least two labelled target pictures.")
     sure = (
-        f"The difference is {signed(gain)} points; with another choice of {count} such pictures it would lie between "
-        f"{interval(ci95).replace(' to ', ' and ')} in 95 of 100 cases."
+        f"The difference is {signed(gain)} points; with another choice of {count} such pictures it would lie "
+        f"between {interval(ci95).replace(' to ', ' and ')} in 95 of 100 cases."
     )
     match tone:
         case "gain":
@@ -114,7 +114,7 @@ def price_on_source(compare: dict[str, Any], before: dict[str, Any], after: dict
 
 
 def winners_and_losers(compare: dict[str, Any]) -> tuple[str, str]:
-    """Sentences that name the three classes that gained most and those that lost; empty where there are none."""
+    """Sentences that name up to three classes that gained or lost most; empty where nothing is known."""
     known = {n: g for n, g in compare["target"]["per_class_gain"].items() if g is not None}
     ranked = sorted(known, key=lambda n: -known[n])
     up = [n for n in ranked if known[n] >= 5e-4][:3]

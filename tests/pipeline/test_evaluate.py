@@ -25,8 +25,8 @@ PARAMS = Params.model_validate(
     {
         "methods": ["source_only", "mic"],
         "data": {
-            "source": {"format": "scenes", "root": "data/scenes", "train": "source_train", "val": "source_val"},
-            "target": {"format": "scenes", "root": "data/scenes", "train": "target_train", "val": "target_val"},
+            "source": {"format": "scenes", "root": "data/scenes", "train": "a", "val": "b"},
+            "target": {"format": "scenes", "root": "data/scenes", "train": "c", "val": "d"},
             "scenes": {
                 "seed": 0, "height": 64, "width": 128,
                 "source_train": 2, "source_val": 2, "target_train": 2, "target_val": 4,
@@ -102,8 +102,10 @@ def test_scores_are_those_of_the_one_inference(workspace: Workspace) -> None:
     assert target["miou"] == pytest.approx((hits / np.maximum(unions, 1))[[0, 10]].mean(), abs=1e-6)
     assert target["per_class"]["road"] == pytest.approx(hits[0] / unions[0], abs=1e-6)
     assert target["per_class"]["car"] is None
-    assert 0 <= target["ece"] <= 1 and 0 < target["mean_confidence"] <= 1
-    assert set(target["conditions"]) == {"night", "fog"} and set(metrics["source"]["conditions"]) == {"clear"}
+    assert 0 <= target["ece"] <= 1
+    assert 0 < target["mean_confidence"] <= 1
+    assert set(target["conditions"]) == {"night", "fog"}
+    assert set(metrics["source"]["conditions"]) == {"clear"}
     assert metrics["protocol"]["classes_in_mean"] == ["road", "sky"]
     assert metrics["protocol"]["images"] == {"source": 2, "target": 4}
     assert metrics["protocol"]["target_labels"] is True
@@ -113,7 +115,8 @@ def test_scores_are_those_of_the_one_inference(workspace: Workspace) -> None:
 def test_files_for_compare_and_dvc(workspace: Workspace) -> None:
     run(PARAMS, workspace, "mic", "cpu")
     stored = np.load(workspace.confusion("mic"))
-    assert stored["target"].shape == (4, 19, 19) and stored["source"].shape == (2, 19, 19)
+    assert stored["target"].shape == (4, 19, 19)
+    assert stored["source"].shape == (2, 19, 19)
     assert stored["target"].sum() == 4 * 65 * 128
     assert list(stored["target_conditions"]) == ["night", "fog", "night", "fog"]
 
@@ -121,11 +124,14 @@ def test_files_for_compare_and_dvc(workspace: Workspace) -> None:
     assert np.array(Image.open(folder / "confusion_target.png")).ndim == 3
     bars = json.loads((folder / "per_class.json").read_text())
     assert {b["class"] for b in bars} == {"road", "sky"}
+    assert sum(b["share"] for b in json.loads((folder / "reliability.json").read_text())) == pytest.approx(1)
     rows = json.loads((folder / "pictures.json").read_text())
-    assert len(rows) == 4 and sorted(r["condition"] for r in rows if r["in_grid"]) == ["fog", "night"]
+    assert len(rows) == 4
+    assert sorted(r["condition"] for r in rows if r["in_grid"]) == ["fog", "night"]
     for row in rows:
         classes = np.array(Image.open(folder / row["prediction"]))
-        assert classes.shape == (70, 128) and classes.max() < len(CLASSES)
+        assert classes.shape == (70, 128)
+        assert classes.max() < len(CLASSES)
     assert not [p for p in workspace.root.rglob("*") if "tmp" in p.name]
 
 
@@ -141,13 +147,17 @@ def test_without_target_labels_scores_are_null_and_confidence_is_not(workspace: 
     write_index(workspace.index("target"), pictures)
     metrics = run(PARAMS, workspace, "mic", "cpu")
     target = metrics["target"]
-    assert target["miou"] is None and target["pixel_accuracy"] is None and target["ece"] is None
-    assert set(target["per_class"].values()) == {None} and target["conditions"]["night"]["miou"] is None
+    assert target["miou"] is None
+    assert target["pixel_accuracy"] is None
+    assert target["ece"] is None
+    assert set(target["per_class"].values()) == {None}
+    assert target["conditions"]["night"]["miou"] is None
     assert metrics["teacher"] == {"target": {"miou": None}}
     assert 0 < target["mean_confidence"] <= 1
     assert sum(target["class_shares"].values()) == pytest.approx(1, abs=1e-4)
     assert metrics["source"]["miou"] is not None
-    assert metrics["protocol"]["target_labels"] is False and metrics["protocol"]["target_split"] == "train"
+    assert metrics["protocol"]["target_labels"] is False
+    assert metrics["protocol"]["target_split"] == "train"
     assert (workspace.pictures("mic") / "confusion_source.png").exists()
     assert np.load(workspace.confusion("mic"))["target"].shape == (0, 19, 19)
 

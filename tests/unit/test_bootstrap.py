@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.evaluation.bootstrap import paired_bootstrap
 
-# Two classes, four pixels an image (two of each class). Before: image 1 has two of class 0 wrong, image 2 all right.
+# Two pixels of each of two classes an image. Before: image 1 has both of class 0 wrong, image 2 all right.
 BEFORE = np.array([[[0, 2], [0, 2]], [[2, 0], [0, 2]]])
 AFTER = np.array([[[2, 0], [0, 2]], [[1, 1], [0, 2]]])
 
@@ -41,7 +41,8 @@ def test_pairing_removes_what_the_images_share() -> None:
     wrong = np.array([10, 25, 40, 60, 90, 95])
     before, after = (np.array([[[100 - w, w], [0, 100]] for w in picture]) for picture in (wrong, wrong - 5))
     gain = paired_bootstrap(before, after)
-    assert gain.miou_ci95 is not None and 0 < gain.miou_ci95[0] < gain.miou < gain.miou_ci95[1]
+    assert gain.miou_ci95 is not None
+    assert 0 < gain.miou_ci95[0] < gain.miou < gain.miou_ci95[1]
     alone = [miou(before[np.random.default_rng(i).integers(6, size=6)].sum(0)) for i in range(200)]
     assert gain.miou_ci95[1] - gain.miou_ci95[0] < 0.1 * (
         np.percentile(alone, 97.5) - np.percentile(alone, 2.5)
@@ -62,7 +63,8 @@ def test_swapping_the_methods_turns_the_interval_round() -> None:
     before, after = random_images(np.random.default_rng(2), 20)
     there, back = paired_bootstrap(before, after), paired_bootstrap(after, before)
     assert there.miou == pytest.approx(-back.miou)
-    assert there.miou_ci95 is not None and back.miou_ci95 is not None
+    assert there.miou_ci95 is not None
+    assert back.miou_ci95 is not None
     assert there.miou_ci95 == pytest.approx((-back.miou_ci95[1], -back.miou_ci95[0]))
 
 
@@ -73,13 +75,15 @@ def test_a_class_without_labels_is_unknown_even_where_it_is_predicted() -> None:
     before[:, 1, 2] = 4  # class 2 is only ever predicted
     after[:, 1, 1] = 4
     gain = paired_bootstrap(before, after)
-    assert np.isnan(gain.per_class[2]) and np.isnan(gain.per_class_ci95[2]).all()
+    assert np.isnan(gain.per_class[2])
+    assert np.isnan(gain.per_class_ci95[2]).all()
     assert gain.miou == pytest.approx((0 + 1) / 2)
 
 
 def test_one_image_has_a_gain_but_no_interval() -> None:
     gain = paired_bootstrap(BEFORE[:1], AFTER[:1])
-    assert gain.miou > 0 and gain.miou_ci95 is None
+    assert gain.miou > 0
+    assert gain.miou_ci95 is None
 
 
 def test_other_labels_are_refused() -> None:
@@ -114,5 +118,5 @@ def test_interval_covers_the_true_gain_about_as_often_as_it_says() -> None:
         interval = paired_bootstrap(*random_images(rng, 30), draws=300, seed=trial).miou_ci95
         assert interval is not None
         covered += interval[0] <= truth <= interval[1]
-    # 95 % asked for; a percentile interval of 30 images gives a little less, and 200 trials have a spread of 1.5 %.
+    # A percentile interval of 30 images covers a little less than 95 %, and 200 trials spread by 1.5 %.
     assert 176 <= covered <= 199

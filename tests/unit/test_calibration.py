@@ -9,7 +9,7 @@ from pipeline.evaluation.calibration import BINS, Calibration
 
 
 def test_two_bins_by_hand() -> None:
-    # Bin of 0.9: four pixels, three right, off by |0.75 - 0.9|; bin of 0.5: two pixels, both right, off by 0.5.
+    # Bin of 0.9: four pixels, three right, off by 0.15; bin of 0.5: two pixels, both right, off by 0.5.
     c = Calibration()
     c.add(np.array([0.9, 0.9, 0.9, 0.9, 0.5, 0.5]), np.array([True, True, True, False, True, True]))
     assert c.error() == pytest.approx((4 * 0.15 + 2 * 0.5) / 6)
@@ -40,10 +40,12 @@ def test_pictures_add_up_to_the_whole_set() -> None:
 def test_edges_fall_into_the_closed_bin_and_the_ends_stay_inside() -> None:
     c = Calibration()
     c.add(np.array([0.0, 1 / BINS, 1.0]), np.array([False, False, True]))
-    assert c.pixels[0] == 2 and c.pixels[-1] == 1
+    assert c.pixels[0] == 2
+    assert c.pixels[-1] == 1
 
 
 def test_no_pixel_has_no_error() -> None:
     c = Calibration()
     c.add(np.zeros(0), np.zeros(0, bool))
-    assert c.error() is None and c.curve() == []
+    assert c.error() is None
+    assert c.curve() == []
