@@ -78,6 +78,7 @@ class Canvas:
         self.ray_y = ((self.centre[1] - np.arange(h) - 0.5) / self.focal).astype(np.float32)
         right, up, ahead = self.axes
         self.rays = self.ray_x[None, :, None] * right + self.ray_y[:, None, None] * up + ahead
+        self.rays_across, self.rays_up, self.rays_ahead = np.ascontiguousarray(np.moveaxis(self.rays, 2, 0))
         self.depth = np.full((h, w), np.inf, np.float32)
         self.label = np.full((h, w), ID_OF["sky"], np.uint8)
         self.albedo = np.zeros((h, w, 3), np.float32)
@@ -87,34 +88,35 @@ class Canvas:
         self.open = np.ones((h, w), np.float32)
         self.on_ground = np.zeros((h, w), bool)
 
-    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Points (n, 3) -> columns, rows and depths, each (n,), after clipping the polygon at NEAR."""
-        cam = (np.asarray(points, np.float32) - self.eye) @ self.axes.T
-        z = cam[:, 2]
-        if (z < NEAR).any():
+    def project(self, points: np.ndarray) -> tuple[list[float], list[float]]:
+        """Polygon (n, 3) in the world -> columns and rows of its corners, after clipping at NEAR."""
+        cam = ((np.asarray(points, np.float32) - self.eye) @ self.axes.T).tolist()
+        if min(c[2] for c in cam) < NEAR:
             kept = []
-            for a, b in zip(cam, np.roll(cam, -1, axis=0), strict=True):
+            for a, b in zip(cam, cam[1:] + cam[:1], strict=True):
                 if a[2] >= NEAR:
                     kept.append(a)
                 if (a[2] >= NEAR) != (b[2] >= NEAR):
-                    kept.append(a + (b - a) * ((NEAR - a[2]) / (b[2] - a[2])))
-            cam = np.array(kept, np.float32).reshape(-1, 3)
-            z = cam[:, 2]
-        return self.centre[0] + self.focal * cam[:, 0] / z, self.centre[1] - self.focal * cam[:, 1] / z, z
+                    share = (NEAR - a[2]) / (b[2] - a[2])
+                    kept.append([p + (q - p) * share for p, q in zip(a, b, strict=True)])
+            cam = kept
+        (cx, cy), f = self.centre, self.focal
+        return [cx + f * c[0] / c[2] for c in cam], [cy - f * c[1] / c[2] for c in cam]
 
     def _window(self, corners: np.ndarray) -> tuple[slice, slice, np.ndarray] | None:
         """Rows, columns and mask of the pixels inside a projected polygon; None if it is out of view."""
-        px, py, _ = self.project(corners)
+        px, py = self.project(corners)
         if len(px) < 3:
             return None
-        x0, x1 = max(0, int(px.min())), min(self.width, int(np.ceil(px.max())) + 1)
-        y0, y1 = max(0, int(py.min())), min(self.height, int(np.ceil(py.max())) + 1)
+        x0, x1 = max(0, int(min(px))), min(self.width, int(max(px)) + 2)
+        y0, y1 = max(0, int(min(py))), min(self.height, int(max(py)) + 2)
         if x0 >= x1 or y0 >= y1:
             return None
         stencil = Image.new("L", (x1 - x0, y1 - y0))
-        outline = np.clip(np.stack([px - x0, py - y0], 1) - 0.5, -30000, 30000)
-        ImageDraw.Draw(stencil).polygon([(float(x), float(y)) for x, y in outline], fill=1)
-        return slice(y0, y1), slice(x0, x1), np.asarray(stencil, bool)
+        outline = [(x - x0 - 0.5, y - y0 - 0.5) for x, y in zip(px, py, strict=True)]
+        ImageDraw.Draw(stencil).polygon(outline, fill=1)
+        mask = np.frombuffer(stencil.tobytes(), np.bool_).reshape(y1 - y0, x1 - x0)
+        return slice(y0, y1), slice(x0, x1), mask
 
     def face(self, corners: np.ndarray, label: int, paint: Paint | Colour, emission: Colour | None = None,
              nearer: float = 1.0) -> None:
@@ -124,20 +126,21 @@ class Canvas:
         if found is None:
             return
         rows, cols, mask = found
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
-        normal /= np.linalg.norm(normal) + 1e-9
+        (ax, ay, az), (bx, by, bz) = (corners[1] - corners[0]).tolist(), (corners[2] - corners[0]).tolist()
+        normal = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], np.float32)
         offset = normal @ (corners[0] - self.eye)
         if offset > 0:  # the normal looks at the eye
             normal, offset = -normal, -offset
-        slope = self.rays[rows, cols] @ normal
-        with np.errstate(divide="ignore"):
-            t = offset / slope * nearer
-        hit = mask & (t > 0) & (t < self.depth[rows, cols])
+        # In camera axes the plane's slope is a sum of one term a column and one a row.
+        right, up, ahead = (self.axes @ normal).tolist()
+        slope = self.ray_x[cols] * right + (self.ray_y[rows] * up + ahead)[:, None]
+        t = offset / np.where(slope < 0, slope, -1e-9)
+        hit = mask & (t * nearer < self.depth[rows, cols])
         if not hit.any():
             return
         t = t[hit]
         self.depth[rows, cols][hit] = t
-        self.normal[rows, cols][hit] = normal
+        self.normal[rows, cols][hit] = normal / np.sqrt(normal @ normal)
         self.on_ground[rows, cols][hit] = False
         self.label[rows, cols][hit] = label
         light: np.ndarray | Colour | None = emission
@@ -152,27 +155,28 @@ class Canvas:
         self.albedo[rows, cols][hit] = albedo
         self.emission[rows, cols][hit] = 0.0 if light is None else light
 
-    def sprite(self, sprite: Sprite, x: float, z: float, width: float, height: float, foot: float = 0.0) -> None:
-        """Stand a flat picture upright at (x, z), facing the camera's street axis; draw far ones first."""
-        left, right, top = x - width / 2, x + width / 2, foot + height
-        found = self._window(np.array([[left, foot, z], [right, foot, z], [right, top, z], [left, top, z]]))
+    def sprite(self, sprite: Sprite, x: float, z: float, width: float, height: float,
+               tint: Colour = (1, 1, 1)) -> None:
+        """Stand a flat picture upright at (x, z), facing along the street; draw far ones first."""
+        left, right, top = x - width / 2, x + width / 2, height
+        found = self._window(np.array([[left, 0, z], [right, 0, z], [right, top, z], [left, top, z]]))
         if found is None:
             return
-        rows, cols, _ = found
-        rays = self.rays[rows, cols]
-        t = (z - self.eye[2]) / rays[..., 2]
+        rows, cols, mask = found
         h, w = sprite.label.shape
-        column = ((self.eye[0] + t * rays[..., 0] - left) / width * w).astype(np.int32)
-        row = ((top - self.eye[1] - t * rays[..., 1]) / height * h).astype(np.int32)
-        inside = (column >= 0) & (column < w) & (row >= 0) & (row < h) & (t < self.depth[rows, cols])
-        hit = inside.copy()
-        column, row = column[inside], row[inside]
-        hit[inside] = sprite.label[row, column] != IGNORE
-        chosen = hit[inside]
-        column, row = column[chosen], row[chosen]
+        t = (z - float(self.eye[2])) / self.rays_ahead[rows, cols]
+        column = (t * self.rays_across[rows, cols] + (float(self.eye[0]) - left)) * (w / width)
+        row = (t * self.rays_up[rows, cols] + (float(self.eye[1]) - top)) * (-h / height)
+        column = np.clip(column, 0, w - 1).astype(np.int32)
+        row = np.clip(row, 0, h - 1).astype(np.int32)
+        hit = mask & (t < self.depth[rows, cols]) & (sprite.label[row, column] != IGNORE)
+        if not hit.any():
+            return
+        column, row = column[hit], row[hit]
         behind = self.albedo[rows, cols][hit]
         opacity = sprite.opacity[row, column][:, None]
-        self.albedo[rows, cols][hit] = behind + (sprite.albedo[row, column] - behind) * opacity
+        front = sprite.albedo[row, column] * np.array(tint, np.float32)
+        self.albedo[rows, cols][hit] = behind + (np.minimum(front, 1) - behind) * opacity
         self.emission[rows, cols][hit] = sprite.emission[row, column]
         self.label[rows, cols][hit] = sprite.label[row, column]
         self.depth[rows, cols][hit] = t[hit]
@@ -235,6 +239,7 @@ class Pen:
             pen.line(self._at(points), fill=fill, width=max(1, round(thick * self.scale)), joint="curve")
 
     def sprite(self) -> Sprite:
-        rgba = np.asarray(self.colour, np.float32) / 255
-        light = np.asarray(self.light, np.float32) / 255
-        return Sprite(rgba[..., :3] ** 2.2, light, rgba[..., 3], np.asarray(self.label))
+        rgba = np.asarray(self.colour)
+        share = np.arange(256, dtype=np.float32) / 255
+        return Sprite((share**2.2)[rgba[..., :3]], share[np.asarray(self.light)], share[rgba[..., 3]],
+                      np.asarray(self.label))

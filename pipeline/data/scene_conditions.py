@@ -79,8 +79,7 @@ def light_day(canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, skyline
     bluish = np.array((0.34, 0.40, 0.52), np.float32) * rng.uniform(0.9, 1.15)
     warm = np.array((1.45, 1.32, 1.1), np.float32) * rng.uniform(0.85, 1.15)
     ambient = canvas.open * (0.8 + 0.2 * canvas.normal[..., 1])
-    linear = canvas.albedo * (ambient[..., None] * bluish + facing[..., None] * warm) + 0.12 * canvas.emission * (
-        canvas.emission.max(-1, keepdims=True) > 1.5)
+    linear = canvas.albedo * (ambient[..., None] * bluish + facing[..., None] * warm)
     _fill_sky(canvas, linear, (0.62, 0.72, 0.82), (0.16, 0.33, 0.68), (0.85, 0.86, 0.88), rng)
     return linear
 
@@ -116,23 +115,23 @@ def _add_glow(canvas: Canvas, linear: np.ndarray, light: Light) -> None:
 
 def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Night, linear (H, W, 3): own headlights, street lamps, lit windows and lamps of other cars; sky dark."""
-    points = _points(canvas)
+    points, normal = (np.ascontiguousarray(np.moveaxis(a, 2, 0)) for a in (_points(canvas), canvas.normal))
     cast = np.array((1.0, 0.72, 0.42) if rng.random() < 0.6 else (0.85, 0.95, 1.0), np.float32)
-    irradiance = (0.018 * canvas.open * (0.75 + 0.25 * canvas.normal[..., 1]))[..., None] * (0.5 + 0.5 * cast)
+    irradiance = (0.034 * canvas.open * (0.75 + 0.25 * canvas.normal[..., 1]))[..., None] * (0.5 + 0.5 * cast)
     # Low beam: inverse square in depth, 15 degrees wide, cut off above the horizon.
-    across, below = canvas.rays @ canvas.axes[0], -canvas.rays[..., 1]
-    lobe = np.exp(-((across / 0.42) ** 2)) * (0.06 + 1 / (1 + np.exp(-(below - 0.0) / 0.025)))
+    across, below = canvas.ray_x, -canvas.rays_up
+    lobe = np.exp(-((across / 0.5) ** 2)) * (0.06 + 1 / (1 + np.exp(-(below - 0.0) / 0.025)))
     distance = np.where(np.isinf(canvas.depth), 1e3, np.maximum(canvas.depth, 3.0))
     # On the road the beam grazes; roughness keeps some of it coming back.
-    meets = 0.35 + 0.65 * np.abs(canvas.normal[..., 2])
-    head = 7.0 * rng.uniform(0.7, 1.3) * lobe * meets / distance**2
+    meets = 0.35 + 0.65 * np.abs(normal[2])
+    head = 9.0 * rng.uniform(0.7, 1.3) * lobe * meets / distance**2
     irradiance += head[..., None] * np.array((1.0, 0.95, 0.82), np.float32)
     for light in canvas.lights:
         if light.power < 0.5:
             continue
-        away = light.place.astype(np.float32) - points
-        square = np.einsum("hwc,hwc->hw", away, away)
-        cosine = np.einsum("hwc,hwc->hw", away, canvas.normal) / np.sqrt(square)
+        x, y, z = (float(p) - q for p, q in zip(light.place, points, strict=True))
+        square = x * x + y * y + z * z
+        cosine = (x * normal[0] + y * normal[1] + z * normal[2]) / np.sqrt(square)
         shine = light.power * np.maximum(cosine * 0.85 + 0.15, 0) / (square + 2.0)
         irradiance += shine[..., None] * (np.array(light.colour, np.float32) * (cast if light.power > 2 else 1.0))
     linear = canvas.albedo * irradiance + 0.30 * rng.uniform(0.6, 1.2) * canvas.emission
@@ -145,8 +144,8 @@ def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
 def expose(linear: np.ndarray, mean: float) -> np.ndarray:
     """Scale light so that the encoded picture's mean is `mean` (0..1), as a camera's automatic exposure does."""
     low, high = 1e-3, 1e3
-    sample = linear[::2, ::2]
-    for _ in range(14):
+    sample = linear[::8, ::8]
+    for _ in range(12):
         gain = np.sqrt(low * high)
         low, high = (gain, high) if encode(sample * gain).mean() < mean else (low, gain)
     return linear * np.float32(np.sqrt(low * high))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from pipeline.data.scene_canvas import (
@@ -22,9 +24,11 @@ WARM, COLD = (1.0, 0.62, 0.26), (0.8, 0.9, 1.0)
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 0.15) -> Colour:
     """One of the colours, a little lighter or darker and a little off its hue."""
-    base = np.array(colours[rng.integers(len(colours))])
-    r, g, b = np.clip(base * rng.uniform(1 - spread, 1 + spread) * rng.uniform(0.94, 1.06, 3), 0.005, 0.95)
-    return float(r), float(g), float(b)
+    which, light, *hue = rng.random(5).tolist()
+    tone = 1 - spread + 2 * spread * light
+    r, g, b = colours[int(which * len(colours))]
+    r, g, b = (min(0.95, max(0.005, c * tone * (0.94 + 0.12 * h))) for c, h in zip((r, g, b), hue, strict=True))
+    return r, g, b
 
 
 def upright(x0: float, z0: float, x1: float, z1: float, height: float, foot: float = 0.0) -> np.ndarray:
@@ -151,19 +155,21 @@ def draw_vehicle(canvas: Canvas, rng: np.random.Generator, kind: str, x: float, 
         put([(x0, y0, end), (x1, y0, end), (x1, y1, end), (x0, y1, end)], albedo, 0.992, light)
 
     draw_box_shadow(canvas, x - wide / 2, x + wide / 2, z, z + long, top * 0.9, sun)
-    w = wide / 2
-    low = 0.3 if kind != "bus" else 0.35
-    for end in (0.0, long):
-        put([(-w, low, end), (w, low, end), (w, belt, end), (-w, belt, end)], paint)
+    w, end, flip = wide / 2, 0.0 if away else long, 1 if away else -1
+    low, detailed = 0.3 if kind != "bus" else 0.35, z < 32
+    put([(-w, low, end), (w, low, end), (w, belt, end), (-w, belt, end)], paint)
     put([(-w, belt, 0), (w, belt, 0), (w, belt, long), (-w, belt, long)], paint * 0.95)
     roof = [(-w + lean, top, rear_high), (w - lean, top, rear_high), (w - lean, top, front_high), (-w + lean, top, front_high)]
-    put(roof, paint)
+    if canvas.eye[1] > top:
+        put(roof, paint)
     for s in (-1, 1):
+        if (canvas.eye[0] - x) * s * flip < w:
+            continue  # this side is turned away from us
         side, cap = s * w, s * (w - lean)
         put([(side, low, 0), (side, low, long), (side, belt, long), (side, belt, 0)], paint * 0.9)
         put([(side, belt, rear_low), (side, belt, front_low), (cap, top, front_high), (cap, top, rear_high)], paint * 0.9)
-        cuts = np.linspace(0.04, 0.96, 3 if kind != "bus" else 7)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        cuts = np.linspace(0.04, 0.96, 3 if kind != "bus" else 7) if detailed else np.array([0.04, 0.96])
+        for a, b in pairwise(cuts.tolist()):
             a, b, y0, y1 = a + 0.012, b - 0.012, 0.08, 0.86
             if kind == "bus":
                 y0, y1 = 0.12, 0.72
@@ -173,18 +179,19 @@ def draw_vehicle(canvas: Canvas, rng: np.random.Generator, kind: str, x: float, 
                 return side + (cap - side) * g, belt + (top - belt) * g, lo + (hi - lo) * g
 
             put([on_side(a, y0), on_side(b, y0), on_side(b, y1), on_side(a, y1)], glass, 0.994,
-                (0.5, 0.48, 0.4) if kind == "bus" else None)
+                (0.3, 0.28, 0.22) if kind == "bus" else None)
         for centre in (0.19 * long, 0.81 * long):
+            if not detailed:
+                break
             turn = np.linspace(0, 2 * np.pi, 13)[:-1]
             for r, tyre in ((0.34 if kind != "bus" else 0.5, dark), (0.2, (0.3, 0.3, 0.32))):
                 put([(side * 1.005, 0.34 + r * np.sin(a), centre + r * np.cos(a)) for a in turn], tyre, 0.995)
     pane_rear = [(-w + 0.12, belt + 0.06, rear_low), (w - 0.12, belt + 0.06, rear_low),
                  (w - lean - 0.08, top - 0.1, rear_high), (-w + lean + 0.08, top - 0.1, rear_high)]
-    pane_front = [(p[0], p[1], front_low if p[1] < top - 0.2 else front_high) for p in pane_rear]
-    for pane, (lo, hi) in ((pane_rear, (rear_low, rear_high)), (pane_front, (front_low, front_high))):
-        put([(-w, belt, lo), (w, belt, lo), (w - lean, top, hi), (-w + lean, top, hi)], paint)
-        put(pane, np.array(glass) * 1.6, 0.994, (0.35, 0.33, 0.28) if kind == "bus" else None)
-    end = 0.0 if away else long
+    lo, hi = (rear_low, rear_high) if away else (front_low, front_high)
+    pane = [(px, py, lo if py < top - 0.2 else hi) for px, py, _ in pane_rear]
+    put([(-w, belt, lo), (w, belt, lo), (w - lean, top, hi), (-w + lean, top, hi)], paint)
+    put(pane, np.array(glass) * 1.6, 0.994, (0.16, 0.15, 0.12) if kind == "bus" else None)
     beam = 3.0 if moving else 0.0
     red, white = (1.0 * beam, 0.05 * beam, 0.03 * beam), (2.2 * beam, 2.1 * beam, 1.8 * beam)
     panel(low - 0.12, low + 0.12, -w, w, end, dark)

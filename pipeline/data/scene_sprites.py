@@ -128,19 +128,23 @@ def traffic_light(rng: np.random.Generator) -> Sprite:
     return pen.sprite()
 
 
+@lru_cache(maxsize=2)
 def lamp_post(reach: float) -> Sprite:
     """A street lamp 6.2 m high whose arm reaches sideways by `reach` metres (signed), 4 m wide."""
     pen = Pen(4.0, 6.2, 32)
     pen.area([(-0.14, 0), (0.14, 0), (0.09, 6.0), (-0.09, 6.0)], (0.13, 0.14, 0.14), POLE)
     pen.line([(0, 5.9), (reach, 6.1)], (0.13, 0.14, 0.14), POLE, 0.12)
-    low, high = sorted((reach, reach - np.sign(reach) * 0.6))
+    low, high = (reach - 0.6, reach) if reach > 0 else (reach, reach + 0.6)
     pen.box(low, 5.96, high, 6.12, (0.5, 0.5, 0.45), POLE)
     return pen.sprite()
 
 
 @lru_cache(maxsize=2)
-def tree_shapes(kind: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Eight trees as (tone float32 (160, 128), mask uint8: 0 none, 1 trunk, 2 crown); kind is round or cone."""
+def trees(kind: str) -> tuple[Sprite, ...]:
+    """Sixteen trees, 4 : 5 in width to height, to be tinted with a leaf colour; kind is round or cone.
+
+    Trunk and crown are both vegetation, as in Cityscapes.
+    """
     tile, shapes = noise_tile(), []
     rng = np.random.default_rng(7 if kind == "round" else 8)
     y, x = np.mgrid[0:160, 0:128].astype(np.float32)
@@ -163,19 +167,11 @@ def tree_shapes(kind: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         leaves = tile[r0 : r0 + 160, c0 : c0 + 128]
         fine = np.kron(rng.random((80, 64)), np.ones((2, 2)))
         solid = crown + 0.9 * (leaves - 0.5) + 0.25 * (fine - 0.5) > 0.5
-        tone = 0.35 + 0.75 * leaves + 0.5 * (fine - 0.5) + 0.5 * (y - 0.55) - 0.18 * x
-        mask = np.where(solid, 2, np.where(trunk, 1, 0)).astype(np.uint8)
-        shapes.append((np.clip(tone, 0.12, 2.0).astype(np.float32), mask))
+        tone = np.clip(0.35 + 0.75 * leaves + 0.5 * (fine - 0.5) + 0.5 * (y - 0.55) - 0.18 * x, 0.12, 2.0)
+        # Bark is given relative to a green leaf, since the tint falls on both.
+        albedo = (tone[..., None] * np.where(solid[..., None], (1.0, 1.0, 1.0), (0.9, 0.4, 1.0))).astype(np.float32)
+        label = np.where(solid | trunk, GREEN, IGNORE).astype(np.uint8)
+        for turn in (slice(None), slice(None, None, -1)):
+            shapes.append(Sprite(albedo[:, turn], np.zeros_like(albedo), np.ones(label.shape, np.float32), label[:, turn]))
     return tuple(shapes)
 
-
-def tree(rng: np.random.Generator, kind: str, leaves: tuple[Colour, ...]) -> Sprite:
-    """A tree 4 : 5 in width to height; trunk and crown are both vegetation, as in Cityscapes."""
-    tone, mask = tree_shapes(kind)[rng.integers(8)]
-    if rng.random() < 0.5:
-        tone, mask = tone[:, ::-1], mask[:, ::-1]
-    bark = (0.08, 0.06, 0.045) if kind == "round" else (0.1, 0.07, 0.06)
-    colours = np.array([(0, 0, 0), bark, pick(rng, leaves, 0.25)], np.float32)
-    albedo = np.clip(colours[mask] * tone[..., None], 0, 1)
-    label = np.where(mask > 0, GREEN, IGNORE).astype(np.uint8)
-    return Sprite(albedo, np.zeros_like(albedo), np.ones_like(tone), label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from pipeline.data.scene_objects import (
 from pipeline.edge.classes import ID_OF
 
 SIDEWALK, TERRAIN = ID_OF["sidewalk"], ID_OF["terrain"]
+WHITE = (1.0, 1.0, 1.0)
+ZEBRA = np.array((0.6, 0.6, 0.58), np.float32)
 FAR = 100.0  # metres; the street ends here
 Range = tuple[float, float]
 Colours = tuple[Colour, ...]
@@ -68,8 +71,8 @@ class Style:
 
 
 SOURCE = Style(
-    zoom=0.68, horizon=(0.40, 0.48), eye=(1.25, 1.5), pitch=(-1.0, 2.0), lanes=(1, 1, 2), lane=(2.9, 3.3),
-    sidewalk=(2.0, 3.2), parking=0.6, verge=0.12, lots=(0.62, 0.14, 0.12, 0.12), storeys=(7, 15),
+    zoom=0.68, horizon=(0.45, 0.53), eye=(1.25, 1.5), pitch=(-1.0, 2.0), lanes=(1, 1, 2), lane=(2.9, 3.3),
+    sidewalk=(2.6, 4.0), parking=0.45, verge=0.25, lots=(0.50, 0.17, 0.18, 0.15), storeys=(7, 15),
     lot_length=(8, 15), ribbon=False, tree="round", tree_height=(5.5, 8.0), tree_gap=(9, 18), lamp_gap=19,
     facades=((0.42, 0.16, 0.1), (0.55, 0.42, 0.27), (0.62, 0.55, 0.44), (0.4, 0.33, 0.26), (0.5, 0.3, 0.18)),
     walls=((0.32, 0.27, 0.2), (0.36, 0.2, 0.14), (0.4, 0.38, 0.34)), fences=((0.05, 0.09, 0.06), (0.25, 0.15, 0.08)),
@@ -79,11 +82,11 @@ SOURCE = Style(
     cars=((0.5, 0.02, 0.02), (0.03, 0.08, 0.3), (0.6, 0.6, 0.6), (0.03, 0.03, 0.035), (0.3, 0.31, 0.33), (0.1, 0.2, 0.12)),
     buses=((0.55, 0.35, 0.03), (0.5, 0.05, 0.04)),
     coats=((0.45, 0.05, 0.05), (0.05, 0.1, 0.35), (0.5, 0.45, 0.3), (0.1, 0.25, 0.1), (0.6, 0.6, 0.6), (0.5, 0.3, 0.03)),
-    trousers=((0.03, 0.05, 0.14), (0.03, 0.03, 0.03), (0.25, 0.2, 0.12)), crowd=0.8, traffic=0.55,
+    trousers=((0.03, 0.05, 0.14), (0.03, 0.03, 0.03), (0.25, 0.2, 0.12)), crowd=0.8, traffic=0.5,
 )  # fmt: skip
 TARGET = Style(
-    zoom=0.72, horizon=(0.36, 0.45), eye=(1.5, 1.9), pitch=(0.0, 4.0), lanes=(1, 2, 3), lane=(3.2, 3.7),
-    sidewalk=(2.6, 4.2), parking=0.45, verge=0.4, lots=(0.56, 0.14, 0.15, 0.15), storeys=(9, 24),
+    zoom=0.72, horizon=(0.41, 0.50), eye=(1.5, 1.9), pitch=(0.0, 4.0), lanes=(1, 2, 2), lane=(3.2, 3.6),
+    sidewalk=(3.2, 5.0), parking=0.35, verge=0.4, lots=(0.48, 0.17, 0.19, 0.16), storeys=(9, 24),
     lot_length=(12, 24), ribbon=True, tree="cone", tree_height=(6.0, 9.0), tree_gap=(10, 22), lamp_gap=24,
     facades=((0.35, 0.36, 0.38), (0.24, 0.25, 0.25), (0.5, 0.48, 0.45), (0.2, 0.24, 0.3), (0.4, 0.36, 0.33)),
     walls=((0.42, 0.42, 0.42), (0.3, 0.31, 0.33), (0.35, 0.3, 0.28)), fences=((0.35, 0.36, 0.37), (0.12, 0.13, 0.14)),
@@ -92,8 +95,8 @@ TARGET = Style(
     marking=((0.62, 0.45, 0.08), (0.6, 0.6, 0.58)),
     cars=((0.6, 0.6, 0.6), (0.32, 0.33, 0.35), (0.04, 0.04, 0.045), (0.35, 0.2, 0.05), (0.08, 0.16, 0.25), (0.4, 0.04, 0.06)),
     buses=((0.1, 0.35, 0.15), (0.08, 0.2, 0.5)),
-    coats=((0.06, 0.06, 0.07), (0.2, 0.16, 0.1), (0.08, 0.14, 0.2), (0.35, 0.33, 0.3), (0.3, 0.08, 0.2)),
-    trousers=((0.03, 0.03, 0.035), (0.08, 0.08, 0.09), (0.05, 0.07, 0.13)), crowd=0.6, traffic=0.5,
+    coats=((0.12, 0.12, 0.13), (0.28, 0.22, 0.14), (0.1, 0.2, 0.3), (0.45, 0.43, 0.4), (0.38, 0.1, 0.24)),
+    trousers=((0.03, 0.03, 0.035), (0.08, 0.08, 0.09), (0.05, 0.07, 0.13)), crowd=0.9, traffic=0.45,
 )  # fmt: skip
 
 
@@ -110,6 +113,17 @@ class Street:
     crossing: Range | None
 
 
+class Standing(NamedTuple):
+    """An upright picture to be put on the ground at (x, z); a tint other than white marks a tree."""
+
+    z: float
+    sprite: Sprite
+    x: float
+    width: float
+    height: float
+    tint: Colour = WHITE
+
+
 def _plan(rng: np.random.Generator, style: Style) -> Street:
     lane, lanes = float(rng.uniform(*style.lane)), int(rng.choice(style.lanes))
     parking = (bool(rng.random() < style.parking), bool(rng.random() < style.parking))
@@ -124,6 +138,11 @@ def _plan(rng: np.random.Generator, style: Style) -> Street:
     return Street(lane, kerb, (verge[0], verge[1]), (lot[0], lot[1]), parking, lanes, crossing)
 
 
+def _part(x: np.ndarray) -> np.ndarray:
+    """Fractional part; several times faster than x % 1."""
+    return x - np.floor(x)
+
+
 def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street) -> None:
     """Road with markings, kerbs, verges, sidewalks and the green beyond, all on y = 0."""
     down = canvas.rays[..., 1] < -1e-3
@@ -131,51 +150,45 @@ def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street:
     points = canvas.eye + t[:, None] * canvas.rays[down]
     x, z = points[:, 0], points[:, 2]
     asphalt, paving, grass = (np.array(pick(rng, c), np.float32) for c in (style.asphalt, style.paving, style.grass))
-    sx, sz = rng.integers(0, 256, 2)
+    sx, sz = rng.integers(0, 256, 2).tolist()
     fade = 1 / (1 + t * 0.05)
     grain = (noise(x * 30 + sx, z * 30 + sz) - 0.5) * fade
     patch = noise(x * 3 + sz, z * 1.5 + sx) - 0.5
     side = (x > 0).astype(np.int8)
     out = np.abs(x)
-    kerb, verge, lot = (np.array(e)[side] for e in (street.kerb, street.verge, street.lot))
-    on_road = out < kerb
+    kerb, verge, lot = (np.array(e, np.float32)[side] for e in (street.kerb, street.verge, street.lot))
+    road = out < kerb
     if street.crossing:
-        on_road |= (z > street.crossing[0]) & (z < street.crossing[1])
-    in_verge = ~on_road & (out < kerb + verge) & (verge > 0) & (out > kerb + 0.2)
-    green = in_verge | (~on_road & (out > lot + 0.3))
-    label = np.where(on_road, ROAD, np.where(green, TERRAIN, SIDEWALK))
-    colour = asphalt * (1 + 1.1 * grain + 0.5 * patch)[:, None]
-    tyre = np.abs(np.abs((x / street.lane + 0.5) % 1 - 0.5) - 0.25) < 0.09
-    colour[tyre & on_road] *= 0.9
+        road |= (z > street.crossing[0]) & (z < street.crossing[1])
+    green = ~road & (((out < kerb + verge) & (out > kerb + 0.2)) | (out > lot + 0.3))
+    walk = ~road & ~green
+    label = np.full(x.shape, ROAD, np.uint8)
+    label[walk], label[green] = SIDEWALK, TERRAIN
+    tone = 1 + 1.1 * grain + 0.5 * patch - 0.1 * (np.abs(np.abs(_part(x / street.lane + 0.5) - 0.5) - 0.25) < 0.09)
+    colour = asphalt * (tone - 0.25 * (out > kerb - 0.25))[:, None]
     slab = float(rng.uniform(*style.slab))
-    joint = (((z / slab) % 1 < 0.07) | ((out / slab) % 1 < 0.07)) * fade
-    tile = noise(np.floor(x / slab) * 37 + sx, np.floor(z / slab) * 53 + sz) - 0.5
-    pave = paving * (1 + 0.5 * grain + 0.45 * tile * fade + 0.3 * patch - 0.35 * joint)[:, None]
-    walk = label == SIDEWALK
-    colour[walk] = pave[walk]
-    turf = grass * (0.75 + 0.9 * (patch + 0.3) + 2.2 * grain)[:, None]
-    colour[green] = turf[green]
-    colour[walk & (out < kerb + 0.22)] = paving * 1.35
-    gutter = on_road & (out > kerb - 0.25)
-    colour[gutter] *= 0.75
-    open_road = np.ones_like(on_road)
-    if street.crossing:
-        a, b = street.crossing
-        open_road = (z < a - 4) | (z > b + 4)
-        for edge in (a - 3.5, b + 0.6):
-            zebra = on_road & (out < kerb - 0.2) & (z > edge) & (z < edge + 2.8) & ((x / 0.9) % 1 < 0.5)
-            colour[zebra] = np.array((0.6, 0.6, 0.58)) * (1 + grain[zebra, None])
-    mark = np.array(pick(rng, style.marking, 0.1))
+    a, b = x[walk] / slab, z[walk] / slab
+    joint = (_part(a) < 0.07) | (_part(b) < 0.07)
+    tile = noise(np.floor(a) * 37 + sx, np.floor(b) * 53 + sz) - 0.5
+    shade = 1 + 0.5 * grain[walk] + (0.45 * tile - 0.35 * joint) * fade[walk] + 0.3 * patch[walk]
+    shade[out[walk] < kerb[walk] + 0.22] = 1.35
+    colour[walk] = paving * shade[:, None]
+    colour[green] = grass * (1.02 + 0.9 * patch[green] + 2.2 * grain[green])[:, None]
+    start, stop = street.crossing or (FAR, FAR)
+    marked = road & ((z < start - 4) | (z > stop + 4))
+    for edge in (start - 3.5, stop + 0.6):
+        row = np.flatnonzero(road & (out < kerb - 0.2) & (z > edge) & (z < edge + 2.8))
+        zebra = row[_part(x[row] / 0.9) < 0.5]
+        colour[zebra] = ZEBRA * (1 + grain[zebra, None])
+    mark = np.array(pick(rng, style.marking, 0.1), np.float32)
     for k in range(street.lanes):
-        edge = -street.lane * (0.5 + k)
-        solid = k == street.lanes // 2 and street.lanes > 1
-        dash = np.ones_like(on_road) if solid else ((z + sx) % 6 < 3)
-        line = on_road & open_road & (np.abs(x - edge) < 0.09) & dash
+        line = np.flatnonzero(marked & (np.abs(x + street.lane * (0.5 + k)) < 0.09))
+        if k != street.lanes // 2 or street.lanes == 1:  # the line between the two directions is unbroken
+            line = line[_part((z[line] + sx) / 6) < 0.5]
         colour[line] = mark * (1 + grain[line, None])
     for s in range(2):
         if street.parking[s]:
-            line = on_road & open_road & (side == s) & (np.abs(out - kerb + 2.1) < 0.06)
-            colour[line] = np.array((0.55, 0.55, 0.53))
+            colour[marked & (side == s) & (np.abs(out - kerb + 2.1) < 0.06)] = ZEBRA
     canvas.depth[down], canvas.label[down], canvas.albedo[down] = t, label, np.clip(colour, 0, 1)
     canvas.normal[down], canvas.on_ground[down] = (0, 1, 0), True
 
@@ -204,7 +217,7 @@ def _draw_lots(canvas: Canvas, rng: np.random.Generator, style: Style, street: S
         else:
             opens.append((z, end))
             if kind < 3:
-                tall = float(rng.uniform(1.6, 2.6) if kind == 1 else rng.uniform(1.2, 1.9))
+                tall = float(rng.uniform(1.6, 2.6) if kind == 1 else rng.uniform(1.5, 2.2))
                 paint = barrier(rng, "wall" if kind == 1 else "fence", 2, style.walls if kind == 1 else style.fences)
                 # The fence lets the green behind it show through, so that is drawn first.
                 _draw_backdrop(canvas, rng, style, edge, s, z, end)
@@ -233,7 +246,7 @@ def draw_street(canvas: Canvas, rng: np.random.Generator, style: Style, sun: np.
     """Fill an empty canvas with one street; sun (3,) points to the sun. Returns the fronts that cast shadows."""
     street = _plan(rng, style)
     _draw_ground(canvas, rng, style, street)
-    standing: list[tuple[float, Sprite, float, float, float]] = []  # z, picture, x, width, height
+    standing: list[Standing] = []
     skylines = []
     for side in range(2):
         s = 1 if side else -1
@@ -247,62 +260,72 @@ def draw_street(canvas: Canvas, rng: np.random.Generator, style: Style, sun: np.
         _people(rng, style, standing, s, inner, street.lot[side], middle)
     _end_of_street(canvas, rng, style)
     _traffic(canvas, rng, style, street, standing, sun)
-    for z, sprite, x, width, height in sorted(standing, key=lambda thing: -thing[0]):
-        canvas.sprite(sprite, x, z, width, height)
-    for z, _, x, width, height in standing:
-        thin = min(width, 0.35 if height > 3 and width < 3 else width) / 2
-        reach = -sun[:3:2] / sun[1] * height
-        if width < 3 or height < 6.1:
-            canvas.shadow(np.array([[x - thin, 0, z], [x + thin, 0, z], [x + thin + reach[0], 0, z + reach[1]],
-                                    [x - thin + reach[0], 0, z + reach[1]]]), 0.1)
-        else:
-            turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-            mid = np.array([x, z]) + 0.65 * reach
-            canvas.shadow(np.stack([mid[0] + 0.42 * width * np.cos(turn), 0 * turn, mid[1] + 0.42 * width * np.sin(turn)], 1), 0.15)
+    for thing in sorted(standing, key=lambda thing: -thing.z):
+        canvas.sprite(thing.sprite, thing.x, thing.z, thing.width, thing.height, thing.tint)
+    for thing in standing:
+        _cast_shadow(canvas, thing, sun)
     return skylines
 
 
-def _plant(rng: np.random.Generator, style: Style, standing: list, s: int, row: float, opens: list[Range], lot: float) -> None:
+def _cast_shadow(canvas: Canvas, thing: Standing, sun: np.ndarray) -> None:
+    """Shadow on the ground: round for a crown, a strip for everything else."""
+    along, ahead = (-sun[[0, 2]] / sun[1] * thing.height).tolist()
+    x, z, half = thing.x, thing.z, thing.width / 2
+    if thing.tint != WHITE:
+        turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+        canvas.shadow(np.stack([x + 0.65 * along + 0.84 * half * np.cos(turn), 0 * turn,
+                                z + 0.65 * ahead + 0.84 * half * np.sin(turn)], 1), 0.15)  # fmt: skip
+        return
+    half = 0.15 if thing.height > 3 else half
+    canvas.shadow(np.array([[x - half, 0, z], [x + half, 0, z], [x + half + along, 0, z + ahead],
+                            [x - half + along, 0, z + ahead]]), 0.1)  # fmt: skip
+
+
+def _tree(rng: np.random.Generator, style: Style) -> Sprite:
+    return sprites.trees(style.tree)[rng.integers(16)]
+
+
+def _plant(rng: np.random.Generator, style: Style, standing: list[Standing], s: int, row: float, opens: list[Range], lot: float) -> None:
     """Street trees in a row and bigger groups in the open lots."""
     if rng.random() < 0.65:
         z = float(rng.uniform(7, 16))
-        while z < 70:
+        while z < 60:
             tall = float(rng.uniform(*style.tree_height))
-            standing.append((z, sprites.tree(rng, style.tree, style.leaves), row, tall * 0.8, tall))
+            standing.append(Standing(z, _tree(rng, style), row, tall * 0.8, tall, pick(rng, style.leaves, 0.25)))
             z += float(rng.uniform(*style.tree_gap))
     for a, b in opens:
         for _ in range(int(rng.integers(1, 4))):
             z, tall = float(rng.uniform(max(a, 3), max(b, 4))), float(rng.uniform(*style.tree_height)) * 1.1
-            standing.append((z, sprites.tree(rng, style.tree, style.leaves), s * (lot + float(rng.uniform(2, 5))), tall * 0.8, tall))
+            standing.append(Standing(z, _tree(rng, style), s * (lot + float(rng.uniform(2, 5))), tall * 0.8, tall, pick(rng, style.leaves, 0.25)))
 
 
-def _furnish(canvas: Canvas, rng: np.random.Generator, style: Style, standing: list, s: int, x: float, street: Street) -> None:
+def _furnish(canvas: Canvas, rng: np.random.Generator, style: Style, standing: list[Standing], s: int, x: float, street: Street) -> None:
     """Lamps, signs and traffic lights near the kerb."""
     z = float(rng.uniform(6, 6 + style.lamp_gap))
-    while z < 75:
-        standing.append((z, sprites.lamp_post(-s * 1.7), x, 4.0, 6.2))
+    while z < 60:
+        standing.append(Standing(z, sprites.lamp_post(-s * 1.7), x, 4.0, 6.2))
         if z < 50:
             canvas.lights.append(Light(np.array([x - s * 1.5, 5.9, z]), (1.0, 0.95, 0.85), 14.0, 0.9))
         z += style.lamp_gap * float(rng.uniform(0.9, 1.1))
-    for z in rng.uniform(6, 26, rng.integers(0, 3)):
-        standing.append((float(z), sprites.sign_post(rng), x + s * 0.1, 1.1, 3.2))
+    for z in rng.uniform(6, 26, rng.integers(1, 3)):
+        standing.append(Standing(float(z), sprites.sign_post(rng), x + s * 0.1, 1.1, 3.2))
     if street.crossing:
-        standing.append((street.crossing[0] - 4, sprites.traffic_light(rng), x, 0.7, 3.7))
-        standing.append((street.crossing[1] + 4, sprites.traffic_light(rng), x, 0.7, 3.7))
+        standing.append(Standing(street.crossing[0] - 4, sprites.traffic_light(rng), x, 0.7, 3.7))
+        standing.append(Standing(street.crossing[1] + 4, sprites.traffic_light(rng), x, 0.7, 3.7))
     elif rng.random() < 0.35:
-        standing.append((float(rng.uniform(9, 18)), sprites.traffic_light(rng), x, 0.7, 3.7))
+        standing.append(Standing(float(rng.uniform(9, 18)), sprites.traffic_light(rng), x, 0.7, 3.7))
 
 
-def _people(rng: np.random.Generator, style: Style, standing: list, s: int, inner: float, lot: float, middle: float) -> None:
+def _people(rng: np.random.Generator, style: Style, standing: list[Standing], s: int, inner: float, lot: float, middle: float) -> None:
     """Walkers, alone or in pairs, and parked bicycles on one sidewalk."""
     for _ in range(rng.poisson(style.crowd * 3.5)):
         z, x = float(4.5 + 22 * rng.random() ** 1.3), s * float(rng.uniform(inner + 0.5, lot - 0.4))
         for k in range(1 + int(rng.random() < 0.35)):
             tall = float(rng.uniform(1.55, 1.9))
-            standing.append((z + 0.1 * k, sprites.person(rng, style.coats, style.trousers), x + 0.65 * k, 0.9, tall))
+            standing.append(Standing(z + 0.1 * k, sprites.person(rng, style.coats, style.trousers), x + 0.65 * k, 0.9, tall))
     for _ in range(rng.integers(0, 3)):
         z, x = float(rng.uniform(4.5, 18)), s * (lot - 0.9 if rng.random() < 0.6 else inner + 0.7)
-        standing.append((z, sprites.parked_bicycle(rng, style.cars), x, 1.9 * float(rng.uniform(0.65, 1.0)), 1.15))
+        standing.append(Standing(z, sprites.parked_bicycle(rng, style.cars), x, 1.9 * float(rng.uniform(0.65, 1.0)), 1.15))
 
 
 def _end_of_street(canvas: Canvas, rng: np.random.Generator, style: Style) -> None:
@@ -317,7 +340,7 @@ def _end_of_street(canvas: Canvas, rng: np.random.Generator, style: Style) -> No
         x += wide
 
 
-def _traffic(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, standing: list, sun: np.ndarray) -> None:
+def _traffic(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, standing: list[Standing], sun: np.ndarray) -> None:
     """Parked cars, cars and buses in every lane, cyclists, people who cross."""
     blocked = street.crossing or (200.0, 200.0)
     for side in range(2):
@@ -334,19 +357,19 @@ def _traffic(canvas: Canvas, rng: np.random.Generator, style: Style, street: Str
         x, z = -lane * street.lane + float(rng.uniform(-0.2, 0.2)), float(rng.uniform(7, 22))
         while z < 65:
             if rng.random() < style.traffic:
-                kind = str(rng.choice(["car", "van", "bus"], p=[0.62, 0.16, 0.22]))
+                kind = str(rng.choice(["car", "van", "bus"], p=[0.62, 0.17, 0.21]))
                 colour = pick(rng, style.buses if kind == "bus" else style.cars)
                 draw_vehicle(canvas, rng, kind, x, z, away, colour, True, sun)
                 z += 11 if kind == "bus" else 5
             z += float(rng.uniform(6, 16))
-    for _ in range(rng.choice([0, 1, 1, 2])):
+    for _ in range(rng.choice([1, 1, 2])):
         right = rng.random() < 0.7
         x = street.kerb[1] - 0.9 if right else -(street.kerb[0] - 0.9)
         x -= (1 if right else -1) * 2.1 * street.parking[int(right)]
-        z, squeeze = float(rng.uniform(5.5, 16)), float(rng.uniform(0.6, 1.0))
-        standing.append((z, sprites.cyclist(rng, style.coats, style.cars), x, 1.9 * squeeze, 1.85))
+        z, squeeze = float(rng.uniform(5, 14)), float(rng.uniform(0.6, 1.0))
+        standing.append(Standing(z, sprites.cyclist(rng, style.coats, style.cars), x, 1.9 * squeeze, 1.85))
     if rng.random() < 0.35:
         z = blocked[0] - 2 if street.crossing else float(rng.uniform(9, 20))
         for _ in range(rng.integers(1, 4)):
             x = float(rng.uniform(-street.kerb[0], street.kerb[1]))
-            standing.append((z, sprites.person(rng, style.coats, style.trousers), x, 0.9, float(rng.uniform(1.55, 1.9))))
+            standing.append(Standing(z, sprites.person(rng, style.coats, style.trousers), x, 0.9, float(rng.uniform(1.55, 1.9))))

@@ -92,7 +92,7 @@ def draw_scene(seed: int, index: int, domain: Literal["source", "target"], condi
         linear = conditions.expose(conditions.light_fog(canvas, weather), weather.uniform(0.48, 0.64))
         electrons, read = 4000.0, 12.0
     else:
-        linear = conditions.expose(conditions.light_night(canvas, weather), weather.uniform(0.14, 0.22))
+        linear = conditions.expose(conditions.light_night(canvas, weather), weather.uniform(0.16, 0.22))
         electrons, read = weather.uniform(500, 1200), weather.uniform(2.0, 4.0)
     image = conditions.develop(_pair(np.clip(linear, 0, 1)).mean(2), weather, electrons, read)
     label, depth = _majority(canvas.label, canvas.depth)
