@@ -19,6 +19,7 @@ from pipeline.data.contact_sheet import contact_sheet
 from pipeline.data.formats import label_lut, list_pictures
 from pipeline.data.index import Record, write_index
 from pipeline.data.report import data_report, print_report
+from pipeline.data.scenes import write_scenes
 from pipeline.edge.errors import UserError
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
@@ -69,12 +70,9 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
 
 def _draw_scenes(params: Params) -> None:
     roots = {d.root for d in (params.data.source, params.data.target) if d.format == "scenes"}
-    if params.data.scenes is None or not roots:
-        return
-    from pipeline.data.scenes import write_scenes
-
-    for root in sorted(roots):
-        write_scenes(root, params.data.scenes)
+    if params.data.scenes is not None:
+        for root in sorted(roots):
+            write_scenes(root, params.data.scenes)
 
 
 def _outputs(workspace: Workspace) -> list[Path]:

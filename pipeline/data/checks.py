@@ -94,8 +94,8 @@ def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[
     for value, labels in sorted(where.items()):
         pixels = sum(c.unknown[value] for c in labels)
         problems.append(
-            f"label id {value} is not in the id map of the {domain} ({pixels} pixels in {len(labels)} labels, "
-            f"the first is {labels[0].listed.label}): {fix.format(value)}"
+            f"label id {value} is not in the id map of the {domain} ({pixels} pixels in {len(labels)} "
+            f"labels, the first is {labels[0].listed.label}): {fix.format(value)}"
         )
     train = [c.record for c in checked if c.record and c.record.split == "train" and c.record.pixels]
     if domain == "source" and train and not where and not any(any(r.pixels or ()) for r in train):
