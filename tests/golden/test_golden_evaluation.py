@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline.evaluation.inference import merge_windows, window_boxes
 from pipeline.training.optimiser import learning_rate
 
 Golden = Callable[[str], dict[str, np.ndarray]]
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", range(2))
@@ -46,7 +47,7 @@ def test_detail_windows(golden: Golden, case: int) -> None:
     small = [(y1 // 4, y2 // 4, x1 // 4, x2 // 4) for y1, y2, x1, x2 in boxes]
     parts = torch.from_numpy(data[f"h{case}_crop_logits"]).split(batch)
     merged = merge_windows(parts, small, (height // 4, width // 4))
-    np.testing.assert_allclose(merged.numpy(), data[f"h{case}_merged"], **TOLERANCE)
+    assert_close(merged.numpy(), data[f"h{case}_merged"])
 
 
 @pytest.mark.parametrize("case", range(3))
@@ -65,11 +66,11 @@ def test_slide_inference(golden: Golden, case: int) -> None:
         return torch.einsum("cr,brhw->bchw", weights, pixels) * (1 + y * x)
 
     parts = [toy_network(image[:, :, y1:y2, x1:x2]) for y1, y2, x1, x2 in boxes]
-    np.testing.assert_allclose(torch.stack(parts).numpy(), data[f"s{case}_window_logits"], **TOLERANCE)
+    assert_close(torch.stack(parts).numpy(), data[f"s{case}_window_logits"])
     merged = merge_windows(parts, boxes, (height, width))
     own_height, own_width = data[f"s{case}_ori_hw"].tolist()
     result = enlarge(merged, (own_height, own_width))
-    np.testing.assert_allclose(result.numpy(), data[f"s{case}_merged_rescaled"], **TOLERANCE)
+    assert_close(result.numpy(), data[f"s{case}_merged_rescaled"])
 
 
 @pytest.mark.parametrize("case", range(2))

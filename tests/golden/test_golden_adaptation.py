@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pipeline.adaptation.pseudo_label import pseudo_label
 from pipeline.adaptation.teacher import Teacher, ema_decay
 
 Golden = Callable[[str], dict[str, np.ndarray]]
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 
 class Vector(nn.Module):
@@ -34,7 +35,8 @@ class Vector(nn.Module):
         self.norm.load_state_dict({"running_mean": mean, "running_var": variance}, strict=False)
 
     def buffer_vector(self) -> np.ndarray:
-        assert self.norm.running_mean is not None and self.norm.running_var is not None
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
         return torch.cat([self.norm.running_mean, self.norm.running_var]).numpy()
 
 
@@ -50,7 +52,7 @@ def test_teacher_follows_the_reference(golden: Golden) -> None:
         student.fill(data["student"][k], data["student_buffers_last"])
         teacher.update(student, step)
         parameters = nn.utils.parameters_to_vector(teacher.network.parameters()).numpy()
-        np.testing.assert_allclose(parameters, data["teacher"][k], **TOLERANCE)
+        assert_close(parameters, data["teacher"][k])
         np.testing.assert_array_equal(teacher.network.buffer_vector(), data["teacher_buffers"][k])
         if k > 0:
             assert ema_decay(step, float(data["alpha"])) == pytest.approx(data["decay_used"][k], rel=1e-6)
@@ -80,10 +82,10 @@ def test_pseudo_label(golden: Golden, case: int) -> None:
     valid = torch.from_numpy(data[f"c{case}_valid_mask"]) if f"c{case}_valid_mask" in data else None
     result = pseudo_label(logits, tau, top, bottom, valid)
     np.testing.assert_array_equal(result.label.numpy(), data[f"c{case}_label"])
-    np.testing.assert_allclose(result.fraction.item(), data[f"c{case}_fraction"], **TOLERANCE)
-    np.testing.assert_allclose(result.weight.numpy(), data[f"c{case}_weight"], **TOLERANCE)
+    assert_close(result.fraction.item(), data[f"c{case}_fraction"])
+    assert_close(result.weight.numpy(), data[f"c{case}_weight"])
     raw = pseudo_label(logits, tau)
-    np.testing.assert_allclose(raw.weight.numpy(), data[f"c{case}_weight_raw"], **TOLERANCE)
+    assert_close(raw.weight.numpy(), data[f"c{case}_weight_raw"])
 
 
 def test_pseudo_label_without_threshold(golden: Golden) -> None:
@@ -124,9 +126,9 @@ def test_cross_entropy(golden: Golden, case: int) -> None:
     logits = torch.from_numpy(data[f"c{case}_logits"]).requires_grad_()
     label = torch.from_numpy(data[f"c{case}_label"]).squeeze(1)
     plain = cross_entropy(logits, label)
-    np.testing.assert_allclose(plain.item(), data[f"c{case}_loss_unweighted"], **TOLERANCE)
+    assert_close(plain.item(), data[f"c{case}_loss_unweighted"])
     weighted = cross_entropy(logits, label, torch.from_numpy(data[f"c{case}_weight"]))
-    np.testing.assert_allclose(weighted.item(), data[f"c{case}_loss_weighted"], **TOLERANCE)
+    assert_close(weighted.item(), data[f"c{case}_loss_weighted"])
     weighted.backward()
     assert logits.grad is not None
     np.testing.assert_allclose(logits.grad.numpy(), data[f"c{case}_grad_weighted"], rtol=1e-4, atol=1e-7)

@@ -1,0 +1,95 @@
+"""Parameter groups and the rate that each step sets."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from pipeline.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+
+
+class Toy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleDict(
+            {"norm1": nn.LayerNorm(4), "conv": nn.Conv2d(3, 4, 1), "bn": nn.BatchNorm2d(4)}
+        )
+        self.decoder = nn.ModuleDict({"norm": nn.LayerNorm(4)})
+        self.segmentation_head = nn.Conv2d(4, 2, 1)
+
+
+def test_groups_of_rate_and_decay() -> None:
+    toy = Toy()
+    optimiser = build_optimiser(toy, 6e-5, 10, 0.01)
+    of_parameter = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    seen = {name: of_parameter[id(p)] for name, p in toy.named_parameters()}
+    assert {name: (group["lr"], group["weight_decay"]) for name, group in seen.items()} == {
+        "encoder.norm1.weight": (6e-5, 0),
+        "encoder.norm1.bias": (6e-5, 0),
+        "encoder.conv.weight": (6e-5, 0.01),
+        "encoder.conv.bias": (6e-5, 0.01),
+        "encoder.bn.weight": (6e-5, 0.01),
+        "encoder.bn.bias": (6e-5, 0.01),
+        "decoder.norm.weight": (pytest.approx(6e-4), 0.01),
+        "decoder.norm.bias": (pytest.approx(6e-4), 0.01),
+        "segmentation_head.weight": (pytest.approx(6e-4), 0.01),
+        "segmentation_head.bias": (pytest.approx(6e-4), 0.01),
+    }
+
+
+def test_every_trainable_parameter_of_an_smp_network_is_there_once() -> None:
+    network = smp.create_model(
+        "fpn", encoder_name="tu-mobilenetv3_small_050", encoder_weights=None, classes=19
+    )
+    frozen = network.get_parameter("encoder.model.conv_stem.weight").requires_grad_(False)
+    optimiser = build_optimiser(network, 1e-3, 10, 0.01)
+    listed = [id(p) for group in optimiser.param_groups for p in group["params"]]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {id(p) for p in network.parameters()} - {id(frozen)}
+    assert [group["name"] for group in optimiser.param_groups] == ["encoder", "head"]  # no empty group
+
+
+def test_each_step_sets_every_group() -> None:
+    optimiser = build_optimiser(Toy(), 1e-3, 10, 0.01)
+    for step in (0, 3, 10, 99):
+        set_learning_rate(optimiser, step, steps=100, warmup_steps=10)
+        rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
+        assert rates["encoder"] == rates["encoder_norms"] == learning_rate(step, 1e-3, 100, 10)
+        assert rates["head"] == pytest.approx(10 * rates["encoder"])
+
+
+def test_schedule_without_warmup_and_its_ends() -> None:
+    assert learning_rate(0, 1.0, 100, 0) == 1.0
+    assert learning_rate(0, 1.0, 100, 10) == pytest.approx(1e-6)
+    assert learning_rate(100, 1.0, 100, 10) == 0
+    assert learning_rate(50, 1.0, 100, 10, power=2.0) == 0.25
+    assert learning_rate(100, 1.0, 100, 10, minimum=0.1) == pytest.approx(0.1)
+
+
+def test_resumed_optimiser_goes_on_bit_for_bit() -> None:
+    def train(network: Toy, optimiser: torch.optim.Optimizer, steps: range) -> None:
+        for step in steps:
+            set_learning_rate(optimiser, step, 10, 2)
+            optimiser.zero_grad()
+            pixels = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(step))
+            features = network.encoder["bn"](network.encoder["conv"](pixels))
+            network.segmentation_head(features).square().mean().backward()
+            optimiser.step()
+
+    torch.manual_seed(0)
+    whole = Toy()
+    resumed = Toy()
+    resumed.load_state_dict(whole.state_dict())
+    optimiser = build_optimiser(whole, 1e-2, 10, 0.01)
+    train(whole, optimiser, range(3))
+    resumed.load_state_dict(whole.state_dict())
+    restored = build_optimiser(resumed, 1e-2, 10, 0.01)
+    restored.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    train(whole, optimiser, range(3, 6))
+    train(resumed, restored, range(3, 6))
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
