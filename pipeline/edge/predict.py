@@ -54,10 +54,10 @@ def plan(inputs: list[Path], out: Path) -> list[Job]:
             raise UserError(f"--out {out} is also an input: name another folder for the results.")
         inside = out.resolve() if item.is_dir() else None
         for file in image_files([item]):
-            resolved = file.resolve()
-            if resolved in seen or (inside is not None and inside in resolved.parents):
+            name = Path(os.path.abspath(file))  # not resolved: links to one picture are pictures of their own
+            if name in seen or (inside is not None and inside in file.resolve().parents):
                 continue
-            seen.add(resolved)
+            seen.add(name)
             below = file.relative_to(item) if item.is_dir() else Path(file.name)
             jobs.append(Job(file, out / _free_name(below.with_suffix(""), taken)))
     if not jobs:
