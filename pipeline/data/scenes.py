@@ -15,9 +15,10 @@ from typing import Literal, Protocol
 import numpy as np
 from PIL import Image
 
-from pipeline.data import scene_conditions as conditions
-from pipeline.data.scene_canvas import Canvas
-from pipeline.data.scene_street import SOURCE, TARGET, draw_street
+from pipeline.data.street.canvas import Canvas
+from pipeline.data.street.layout import draw_street
+from pipeline.data.street.light import develop, expose, light_day, light_fog, light_night
+from pipeline.data.street.towns import SOURCE, TARGET
 from pipeline.edge.errors import UserError
 
 CONDITIONS = ("clear", "night", "fog")
@@ -67,8 +68,9 @@ def _majority(label: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.take_along_axis(labels, best, 2)[..., 0], np.take_along_axis(depths, best, 2)[..., 0]
 
 
-def draw_scene(seed: int, index: int, domain: Literal["source", "target"], condition: str, height: int,
-               width: int) -> Scene:
+def draw_scene(
+    seed: int, index: int, domain: Literal["source", "target"], condition: str, height: int, width: int
+) -> Scene:
     """Draw one scene; a pure function of its arguments. The street depends on seed, index and domain alone,
     so the same street can be seen by day, at night and in fog."""
     if condition not in CONDITIONS:
@@ -86,15 +88,15 @@ def draw_scene(seed: int, index: int, domain: Literal["source", "target"], condi
     sun /= np.linalg.norm(sun)
     skylines = draw_street(canvas, town, style, sun)
     if condition == "clear":
-        linear = conditions.expose(conditions.light_day(canvas, weather, sun, skylines), weather.uniform(0.40, 0.50))
+        linear = expose(light_day(canvas, weather, sun, skylines), weather.uniform(0.40, 0.50))
         electrons, read = 6000.0, 12.0
     elif condition == "fog":
-        linear = conditions.expose(conditions.light_fog(canvas, weather), weather.uniform(0.48, 0.64))
+        linear = expose(light_fog(canvas, weather), weather.uniform(0.48, 0.64))
         electrons, read = 4000.0, 12.0
     else:
-        linear = conditions.expose(conditions.light_night(canvas, weather), weather.uniform(0.16, 0.22))
+        linear = expose(light_night(canvas, weather), weather.uniform(0.16, 0.22))
         electrons, read = weather.uniform(500, 1200), weather.uniform(2.0, 4.0)
-    image = conditions.develop(_pair(np.clip(linear, 0, 1)).mean(2), weather, electrons, read)
+    image = develop(_pair(np.clip(linear, 0, 1)).mean(2), weather, electrons, read)
     label, depth = _majority(canvas.label, canvas.depth)
     return Scene(image, label, depth, condition)
 
@@ -110,7 +112,9 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
     if stamp.exists() and _read(stamp) == record:
         return
     if root.exists() and not stamp.exists() and any(root.iterdir()):
-        raise UserError(f"{root} holds files that mic-adapt did not draw; name an empty folder as scenes root.")
+        raise UserError(
+            f"{root} holds files that mic-adapt did not draw; name an empty folder as scenes root."
+        )
     fresh, old = root.with_name(root.name + ".tmp"), root.with_name(root.name + ".old")
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +126,9 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
         lines = []
         for i in range(record[split]):
             condition = "clear" if domain == "source" else ("night", "fog")[i % 2]
-            scene = draw_scene(record["seed"], start + i, domain, condition, record["height"], record["width"])
+            scene = draw_scene(
+                record["seed"], start + i, domain, condition, record["height"], record["width"]
+            )
             name = f"{split}_{i:04d}"
             Image.fromarray(scene.image).save(fresh / "images" / f"{name}.png", compress_level=3)
             if split != "target_train":

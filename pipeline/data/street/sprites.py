@@ -6,19 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.data.scene_canvas import Colour, Pen, Sprite, noise_tile
-from pipeline.data.scene_objects import (
-    BICYCLE,
-    GREEN,
-    LIGHT,
-    PERSON,
-    POLE,
-    RIDER,
-    SIGN,
-    pick,
-)
-from pipeline.edge.classes import IGNORE
+from pipeline.data.street.surfaces import pick
+from pipeline.edge.classes import ID_OF, IGNORE
 
+POLE, LIGHT, SIGN = ID_OF["pole"], ID_OF["traffic light"], ID_OF["traffic sign"]
+GREEN, PERSON, RIDER, BICYCLE = ID_OF["vegetation"], ID_OF["person"], ID_OF["rider"], ID_OF["bicycle"]
 SKIN = ((0.55, 0.33, 0.22), (0.4, 0.22, 0.13), (0.2, 0.1, 0.06), (0.62, 0.42, 0.32))
 HAIR = ((0.03, 0.02, 0.015), (0.12, 0.07, 0.03), (0.3, 0.22, 0.1), (0.2, 0.2, 0.2))
 GREY = (0.14, 0.14, 0.15)
@@ -32,7 +24,11 @@ def person(rng: np.random.Generator, coats: tuple[Colour, ...], trousers: tuple[
     for s, dim in ((-1, 1.0), (1, 0.75)):
         leg = (legs[0] * dim, legs[1] * dim, legs[2] * dim)
         foot = s * step
-        pen.area([(s * 0.02 - 0.1, 0.95), (s * 0.02 + 0.1, 0.95), (foot + 0.08, 0.06), (foot - 0.08, 0.06)], leg, PERSON)
+        pen.area(
+            [(s * 0.02 - 0.1, 0.95), (s * 0.02 + 0.1, 0.95), (foot + 0.08, 0.06), (foot - 0.08, 0.06)],
+            leg,
+            PERSON,
+        )
         pen.box(foot - 0.09, 0.0, foot + 0.13, 0.08, (0.02, 0.02, 0.02), PERSON)
     if skirt:
         pen.area([(-0.17, 1.0), (0.17, 1.0), (0.26, 0.5), (-0.26, 0.5)], coat, PERSON)
@@ -40,7 +36,11 @@ def person(rng: np.random.Generator, coats: tuple[Colour, ...], trousers: tuple[
     dark = (coat[0] * 0.7, coat[1] * 0.7, coat[2] * 0.7)
     for s in (-1, 1):
         swing = s * rng.uniform(0.0, 0.12)
-        pen.area([(s * 0.2, 1.46), (s * 0.3, 1.4), (s * 0.33 + swing, 0.85), (s * 0.24 + swing, 0.85)], dark, PERSON)
+        pen.area(
+            [(s * 0.2, 1.46), (s * 0.3, 1.4), (s * 0.33 + swing, 0.85), (s * 0.24 + swing, 0.85)],
+            dark,
+            PERSON,
+        )
         pen.disc(s * 0.29 + swing, 0.83, 0.05, 0.06, SKIN[0], PERSON)
     skin, hair = pick(rng, SKIN), pick(rng, HAIR)
     pen.box(-0.06, 1.42, 0.06, 1.55, skin, PERSON)
@@ -59,8 +59,11 @@ def bicycle(pen: Pen, colour: Colour) -> None:
         pen.disc(x, 0.36, 0.36, 0.36, (0.03, 0.03, 0.03), BICYCLE)
         pen.disc(x, 0.36, 0.27, 0.27, (0.2, 0.2, 0.21), BICYCLE, opacity=0.35)
         pen.disc(x, 0.36, 0.06, 0.06, (0.3, 0.3, 0.3), BICYCLE)
-    for line in ([(-0.55, 0.36), (-0.2, 0.85), (-0.05, 0.36), (-0.55, 0.36)], [(-0.2, 0.82), (0.4, 0.85), (-0.05, 0.36)],
-                 [(0.55, 0.36), (0.38, 1.0)]):
+    for line in (
+        [(-0.55, 0.36), (-0.2, 0.85), (-0.05, 0.36), (-0.55, 0.36)],
+        [(-0.2, 0.82), (0.4, 0.85), (-0.05, 0.36)],
+        [(0.55, 0.36), (0.38, 1.0)],
+    ):
         pen.line(line, colour, BICYCLE, 0.09)
     pen.line([(-0.22, 0.8), (-0.26, 0.95)], GREY, BICYCLE, 0.06)
     pen.line([(-0.38, 0.97), (-0.12, 0.97)], (0.02, 0.02, 0.02), BICYCLE, 0.09)
@@ -78,10 +81,18 @@ def cyclist(rng: np.random.Generator, coats: tuple[Colour, ...], colours: tuple[
     """A bicycle with its rider, 1.9 m x 1.85 m."""
     pen = Pen(1.9, 1.85, 64)
     bicycle(pen, pick(rng, colours))
-    coat, legs, skin = pick(rng, coats), pick(rng, ((0.03, 0.04, 0.07), (0.05, 0.05, 0.05), (0.12, 0.1, 0.08))), pick(rng, SKIN)
-    pen.area([(-0.38, 1.05), (-0.12, 1.02), (0.14, 0.62), (0.02, 0.2), (-0.1, 0.22), (-0.02, 0.6)], legs, RIDER)
+    coat, legs, skin = (
+        pick(rng, coats),
+        pick(rng, ((0.03, 0.04, 0.07), (0.05, 0.05, 0.05), (0.12, 0.1, 0.08))),
+        pick(rng, SKIN),
+    )
+    pen.area(
+        [(-0.38, 1.05), (-0.12, 1.02), (0.14, 0.62), (0.02, 0.2), (-0.1, 0.22), (-0.02, 0.6)], legs, RIDER
+    )
     pen.area([(-0.4, 1.0), (-0.08, 0.98), (0.2, 1.45), (0.02, 1.56), (-0.2, 1.45)], coat, RIDER)
-    pen.line([(0.1, 1.42), (0.25, 1.15), (0.4, 1.08)], (coat[0] * 0.7, coat[1] * 0.7, coat[2] * 0.7), RIDER, 0.11)
+    pen.line(
+        [(0.1, 1.42), (0.25, 1.15), (0.4, 1.08)], (coat[0] * 0.7, coat[1] * 0.7, coat[2] * 0.7), RIDER, 0.11
+    )
     pen.disc(0.17, 1.66, 0.12, 0.14, skin, RIDER)
     helmet = pick(rng, ((0.6, 0.6, 0.6), (0.5, 0.05, 0.04), (0.05, 0.05, 0.06), (0.06, 0.15, 0.5)))
     pen.area([(0.03, 1.68), (0.3, 1.68), (0.28, 1.77), (0.2, 1.82), (0.08, 1.8)], helmet, RIDER)
@@ -104,7 +115,11 @@ def sign_post(rng: np.random.Generator) -> Sprite:
         pen.area([(-0.34, 2.32), (0.34, 2.32), (0, 2.92)], white, SIGN)
     elif kind == 2:
         pen.disc(0, 2.65, 0.5, 0.5, blue, SIGN)
-        pen.area([(-0.1, 2.3), (0.1, 2.3), (0.1, 2.7), (0.25, 2.7), (0, 3.02), (-0.25, 2.7), (-0.1, 2.7)], white, SIGN)
+        pen.area(
+            [(-0.1, 2.3), (0.1, 2.3), (0.1, 2.7), (0.25, 2.7), (0, 3.02), (-0.25, 2.7), (-0.1, 2.7)],
+            white,
+            SIGN,
+        )
     elif kind == 3:
         pen.box(-0.48, 2.15, 0.48, 3.15, blue, SIGN)
         pen.box(-0.3, 2.35, 0.3, 2.95, white, SIGN)
@@ -169,9 +184,14 @@ def trees(kind: str) -> tuple[Sprite, ...]:
         solid = crown + 0.9 * (leaves - 0.5) + 0.25 * (fine - 0.5) > 0.5
         tone = np.clip(0.35 + 0.75 * leaves + 0.5 * (fine - 0.5) + 0.5 * (y - 0.55) - 0.18 * x, 0.12, 2.0)
         # Bark is given relative to a green leaf, since the tint falls on both.
-        albedo = (tone[..., None] * np.where(solid[..., None], (1.0, 1.0, 1.0), (0.9, 0.4, 1.0))).astype(np.float32)
+        albedo = (tone[..., None] * np.where(solid[..., None], (1.0, 1.0, 1.0), (0.9, 0.4, 1.0))).astype(
+            np.float32
+        )
         label = np.where(solid | trunk, GREEN, IGNORE).astype(np.uint8)
         for turn in (slice(None), slice(None, None, -1)):
-            shapes.append(Sprite(albedo[:, turn], np.zeros_like(albedo), np.ones(label.shape, np.float32), label[:, turn]))
+            shapes.append(
+                Sprite(
+                    albedo[:, turn], np.zeros_like(albedo), np.ones(label.shape, np.float32), label[:, turn]
+                )
+            )
     return tuple(shapes)
-

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.scene_canvas import Canvas, Colour, Light, noise
+from pipeline.data.street.canvas import Canvas, Colour, Light, noise
 
 GAMMA = 2.2
 
@@ -41,13 +41,14 @@ def _clouds(canvas: Canvas, rng: np.random.Generator, sky: np.ndarray) -> np.nda
     ray = canvas.rays[sky]
     up = np.maximum(ray[:, 1], 0.0) + 0.12
     shift = rng.uniform(0, 256, 2)
-    u, v = ray[:, 0] / up * 18 + shift[0], ray[:, 2] / up * 12 + shift[1]
+    u, v = ray[:, 0] / up * 45 + shift[0], ray[:, 2] / up * 30 + shift[1]
     cover = rng.uniform(0.42, 0.62)
     return np.clip((noise(u, v) - cover) * 5 + 0.5, 0, 1) * np.clip(up * 4, 0, 1)
 
 
-def _fill_sky(canvas: Canvas, linear: np.ndarray, low: Colour, high: Colour, cloud: Colour,
-              rng: np.random.Generator) -> None:
+def _fill_sky(
+    canvas: Canvas, linear: np.ndarray, low: Colour, high: Colour, cloud: Colour, rng: np.random.Generator
+) -> None:
     sky = np.isinf(canvas.depth)
     if not sky.any():
         return
@@ -73,9 +74,13 @@ def _points(canvas: Canvas) -> np.ndarray:
     return canvas.eye + np.where(np.isinf(canvas.depth), 500.0, canvas.depth)[..., None] * canvas.rays
 
 
-def light_day(canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, skylines: list[Skyline]) -> np.ndarray:
+def light_day(
+    canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, skylines: list[Skyline]
+) -> np.ndarray:
     """Clear day, linear (H, W, 3): sun with cast shadows, blue sky light, clouds."""
-    facing = np.maximum(canvas.normal @ sun.astype(np.float32), 0) * _in_sun(canvas, _points(canvas), sun, skylines)
+    facing = np.maximum(canvas.normal @ sun.astype(np.float32), 0) * _in_sun(
+        canvas, _points(canvas), sun, skylines
+    )
     bluish = np.array((0.34, 0.40, 0.52), np.float32) * rng.uniform(0.9, 1.15)
     warm = np.array((1.45, 1.32, 1.1), np.float32) * rng.uniform(0.85, 1.15)
     ambient = canvas.open * (0.8 + 0.2 * canvas.normal[..., 1])
@@ -87,7 +92,9 @@ def light_day(canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, skyline
 def light_fog(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Fog, linear (H, W, 3): shadowless grey light, then Koschmieder with a visibility of 30 to 150 m."""
     ambient = canvas.open * (0.7 + 0.3 * canvas.normal[..., 1])
-    linear = canvas.albedo * ambient[..., None] * np.array((0.62, 0.64, 0.66), np.float32) + 0.3 * canvas.emission
+    linear = (
+        canvas.albedo * ambient[..., None] * np.array((0.62, 0.64, 0.66), np.float32) + 0.3 * canvas.emission
+    )
     visibility = float(np.exp(rng.uniform(np.log(30), np.log(150))))
     tint = rng.uniform(0.94, 1.06)
     airlight = np.array((0.58 * tint, 0.6, 0.61 / tint), np.float32) * rng.uniform(0.7, 1.1)
@@ -100,7 +107,10 @@ def _add_glow(canvas: Canvas, linear: np.ndarray, light: Light) -> None:
     cam = canvas.axes @ (light.place - canvas.eye)
     if cam[2] < 1.0:
         return
-    x, y = canvas.centre[0] + canvas.focal * cam[0] / cam[2], canvas.centre[1] - canvas.focal * cam[1] / cam[2]
+    x, y = (
+        canvas.centre[0] + canvas.focal * cam[0] / cam[2],
+        canvas.centre[1] - canvas.focal * cam[1] / cam[2],
+    )
     if not (0 <= x < canvas.width and 0 <= y < canvas.height) or canvas.depth[int(y), int(x)] < cam[2] - 0.6:
         return
     radius = max(2.0, canvas.focal * light.glow / cam[2])
@@ -133,7 +143,9 @@ def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
         square = x * x + y * y + z * z
         cosine = (x * normal[0] + y * normal[1] + z * normal[2]) / np.sqrt(square)
         shine = light.power * np.maximum(cosine * 0.85 + 0.15, 0) / (square + 2.0)
-        irradiance += shine[..., None] * (np.array(light.colour, np.float32) * (cast if light.power > 2 else 1.0))
+        irradiance += shine[..., None] * (
+            np.array(light.colour, np.float32) * (cast if light.power > 2 else 1.0)
+        )
     linear = canvas.albedo * irradiance + 0.30 * rng.uniform(0.6, 1.2) * canvas.emission
     _fill_sky(canvas, linear, (0.006, 0.005, 0.005), (0.001, 0.0012, 0.002), (0.007, 0.006, 0.006), rng)
     for light in canvas.lights:

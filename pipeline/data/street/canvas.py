@@ -67,6 +67,8 @@ class Canvas:
     yaw: float
     pitch: float
     lights: list[Light] = field(default_factory=list)
+    # ground polygons (k, 3) with the shares of sun and of sky light that still arrive
+    shadows: list[tuple[np.ndarray, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         h, w = self.height, self.width
@@ -118,8 +120,14 @@ class Canvas:
         mask = np.frombuffer(stencil.tobytes(), np.bool_).reshape(y1 - y0, x1 - x0)
         return slice(y0, y1), slice(x0, x1), mask
 
-    def face(self, corners: np.ndarray, label: int, paint: Paint | Colour, emission: Colour | None = None,
-             nearer: float = 1.0) -> None:
+    def face(
+        self,
+        corners: np.ndarray,
+        label: int,
+        paint: Paint | Colour,
+        emission: Colour | None = None,
+        nearer: float = 1.0,
+    ) -> None:
         """Draw a flat polygon, corners (k, 3), where it is in front; nearer < 1 lifts details off a surface."""
         corners = np.asarray(corners, np.float32)
         found = self._window(corners)
@@ -155,8 +163,9 @@ class Canvas:
         self.albedo[rows, cols][hit] = albedo
         self.emission[rows, cols][hit] = 0.0 if light is None else light
 
-    def sprite(self, sprite: Sprite, x: float, z: float, width: float, height: float,
-               tint: Colour = (1, 1, 1)) -> None:
+    def sprite(
+        self, sprite: Sprite, x: float, z: float, width: float, height: float, tint: Colour = (1, 1, 1)
+    ) -> None:
         """Stand a flat picture upright at (x, z), facing along the street; draw far ones first."""
         left, right, top = x - width / 2, x + width / 2, height
         found = self._window(np.array([[left, 0, z], [right, 0, z], [right, top, z], [left, top, z]]))
@@ -183,14 +192,15 @@ class Canvas:
         self.normal[rows, cols][hit] = (0, 0.35, -0.94)
         self.on_ground[rows, cols][hit] = False
 
-    def shadow(self, corners: np.ndarray, visible: float = 0.0, open_: float = 1.0) -> None:
-        """Darken the ground inside a polygon: visible scales sunlight, open_ scales sky light."""
-        found = self._window(corners)
-        if found is not None:
-            rows, cols, mask = found
-            mask = mask & self.on_ground[rows, cols]
-            self.visible[rows, cols][mask] *= visible
-            self.open[rows, cols][mask] *= open_
+    def cast_shadows(self) -> None:
+        """Darken what is left of the ground under the collected shadows, once everything stands."""
+        for corners, visible, open_ in self.shadows:
+            found = self._window(corners)
+            if found is not None:
+                rows, cols, mask = found
+                mask = mask & self.on_ground[rows, cols]
+                self.visible[rows, cols][mask] *= visible
+                self.open[rows, cols][mask] *= open_
 
 
 @dataclass(frozen=True)
@@ -213,23 +223,40 @@ class Pen:
         self.label = Image.new("L", size, IGNORE)
         self.pens = [ImageDraw.Draw(i) for i in (self.colour, self.light, self.label)]
 
-    def _fills(self, colour: Colour, label: int, light: Colour, opacity: float) -> list[tuple[int, ...] | int]:
+    def _fills(
+        self, colour: Colour, label: int, light: Colour, opacity: float
+    ) -> list[tuple[int, ...] | int]:
         rgb = tuple(round(255 * min(1.0, max(0.0, c)) ** (1 / 2.2)) for c in colour)
         return [(*rgb, round(255 * opacity)), tuple(round(255 * c) for c in light), label]
 
     def _at(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         return [((x + self.half) * self.scale, (self.top - y) * self.scale) for x, y in points]
 
-    def area(self, points: list[tuple[float, float]], colour: Colour, label: int, light: Colour = (0, 0, 0),
-             opacity: float = 1.0) -> None:
+    def area(
+        self,
+        points: list[tuple[float, float]],
+        colour: Colour,
+        label: int,
+        light: Colour = (0, 0, 0),
+        opacity: float = 1.0,
+    ) -> None:
         for pen, fill in zip(self.pens, self._fills(colour, label, light, opacity), strict=True):
             pen.polygon(self._at(points), fill=fill)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, label: int) -> None:
         self.area([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, label)
 
-    def disc(self, x: float, y: float, rx: float, ry: float, colour: Colour, label: int,
-             light: Colour = (0, 0, 0), opacity: float = 1.0) -> None:
+    def disc(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        colour: Colour,
+        label: int,
+        light: Colour = (0, 0, 0),
+        opacity: float = 1.0,
+    ) -> None:
         (x0, y0), (x1, y1) = self._at([(x - rx, y + ry), (x + rx, y - ry)])
         for pen, fill in zip(self.pens, self._fills(colour, label, light, opacity), strict=True):
             pen.ellipse((x0, y0, x1, y1), fill=fill)
@@ -241,5 +268,9 @@ class Pen:
     def sprite(self) -> Sprite:
         rgba = np.asarray(self.colour)
         share = np.arange(256, dtype=np.float32) / 255
-        return Sprite((share**2.2)[rgba[..., :3]], share[np.asarray(self.light)], share[rgba[..., 3]],
-                      np.asarray(self.label))
+        return Sprite(
+            (share**2.2)[rgba[..., :3]],
+            share[np.asarray(self.light)],
+            share[rgba[..., 3]],
+            np.asarray(self.label),
+        )

@@ -7,97 +7,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data import scene_sprites as sprites
-from pipeline.data.scene_canvas import Canvas, Colour, Light, Sprite, noise
-from pipeline.data.scene_conditions import Skyline
-from pipeline.data.scene_objects import (
-    BUILDING,
-    FENCE,
-    GREEN,
-    ROAD,
-    WALL,
-    barrier,
-    draw_vehicle,
-    facade,
-    pick,
-    upright,
-)
+from pipeline.data.street import sprites
+from pipeline.data.street.canvas import Canvas, Colour, Light, Sprite, noise
+from pipeline.data.street.light import Skyline
+from pipeline.data.street.surfaces import barrier, facade, pick, upright
+from pipeline.data.street.towns import Range, Style
+from pipeline.data.street.vehicles import draw_vehicle
 from pipeline.edge.classes import ID_OF
 
+ROAD, BUILDING, WALL, FENCE = ID_OF["road"], ID_OF["building"], ID_OF["wall"], ID_OF["fence"]
+GREEN = ID_OF["vegetation"]
 SIDEWALK, TERRAIN = ID_OF["sidewalk"], ID_OF["terrain"]
 WHITE = (1.0, 1.0, 1.0)
 ZEBRA = np.array((0.6, 0.6, 0.58), np.float32)
 FAR = 100.0  # metres; the street ends here
-Range = tuple[float, float]
-Colours = tuple[Colour, ...]
-
-
-@dataclass(frozen=True)
-class Style:
-    """What makes one town differ from another; lengths in metres, angles in degrees, colours linear."""
-
-    zoom: float  # focal length / picture width
-    horizon: Range  # row / picture height
-    eye: Range
-    pitch: Range
-    lanes: tuple[int, ...]  # lanes to the left of our own
-    lane: Range
-    sidewalk: Range
-    parking: float  # chance of a parking lane on a side
-    verge: float  # chance of a grass strip on a side
-    lots: tuple[float, float, float, float]  # chances of building, wall, fence, open green
-    storeys: Range  # building height
-    lot_length: Range
-    ribbon: bool
-    tree: str
-    tree_height: Range
-    tree_gap: Range
-    lamp_gap: float
-    facades: Colours
-    walls: Colours
-    fences: Colours
-    leaves: Colours
-    grass: Colours
-    asphalt: Colours
-    paving: Colours
-    slab: Range  # paving slab length
-    marking: Colours
-    cars: Colours
-    buses: Colours
-    coats: Colours
-    trousers: Colours
-    crowd: float  # people for each 10 m of sidewalk
-    traffic: float  # chance of a car in each place
-
-
-SOURCE = Style(
-    zoom=0.68, horizon=(0.45, 0.53), eye=(1.25, 1.5), pitch=(-1.0, 2.0), lanes=(1, 1, 2), lane=(2.9, 3.3),
-    sidewalk=(2.6, 4.0), parking=0.45, verge=0.25, lots=(0.50, 0.17, 0.18, 0.15), storeys=(7, 15),
-    lot_length=(8, 15), ribbon=False, tree="round", tree_height=(5.5, 8.0), tree_gap=(9, 18), lamp_gap=19,
-    facades=((0.42, 0.16, 0.1), (0.55, 0.42, 0.27), (0.62, 0.55, 0.44), (0.4, 0.33, 0.26), (0.5, 0.3, 0.18)),
-    walls=((0.32, 0.27, 0.2), (0.36, 0.2, 0.14), (0.4, 0.38, 0.34)), fences=((0.05, 0.09, 0.06), (0.25, 0.15, 0.08)),
-    leaves=((0.07, 0.17, 0.03), (0.1, 0.22, 0.05), (0.05, 0.13, 0.04)), grass=((0.13, 0.24, 0.05), (0.17, 0.25, 0.07)),
-    asphalt=((0.1, 0.1, 0.105), (0.13, 0.13, 0.13)), paving=((0.33, 0.31, 0.28), (0.28, 0.28, 0.28)), slab=(0.5, 1.0),
-    marking=((0.62, 0.62, 0.6),),
-    cars=((0.5, 0.02, 0.02), (0.03, 0.08, 0.3), (0.6, 0.6, 0.6), (0.03, 0.03, 0.035), (0.3, 0.31, 0.33), (0.1, 0.2, 0.12)),
-    buses=((0.55, 0.35, 0.03), (0.5, 0.05, 0.04)),
-    coats=((0.45, 0.05, 0.05), (0.05, 0.1, 0.35), (0.5, 0.45, 0.3), (0.1, 0.25, 0.1), (0.6, 0.6, 0.6), (0.5, 0.3, 0.03)),
-    trousers=((0.03, 0.05, 0.14), (0.03, 0.03, 0.03), (0.25, 0.2, 0.12)), crowd=0.8, traffic=0.5,
-)  # fmt: skip
-TARGET = Style(
-    zoom=0.72, horizon=(0.41, 0.50), eye=(1.5, 1.9), pitch=(0.0, 4.0), lanes=(1, 2, 2), lane=(3.2, 3.6),
-    sidewalk=(3.2, 5.0), parking=0.35, verge=0.4, lots=(0.48, 0.17, 0.19, 0.16), storeys=(9, 24),
-    lot_length=(12, 24), ribbon=True, tree="cone", tree_height=(6.0, 9.0), tree_gap=(10, 22), lamp_gap=24,
-    facades=((0.35, 0.36, 0.38), (0.24, 0.25, 0.25), (0.5, 0.48, 0.45), (0.2, 0.24, 0.3), (0.4, 0.36, 0.33)),
-    walls=((0.42, 0.42, 0.42), (0.3, 0.31, 0.33), (0.35, 0.3, 0.28)), fences=((0.35, 0.36, 0.37), (0.12, 0.13, 0.14)),
-    leaves=((0.05, 0.12, 0.07), (0.09, 0.13, 0.05), (0.16, 0.12, 0.04)), grass=((0.16, 0.19, 0.07), (0.2, 0.18, 0.09)),
-    asphalt=((0.16, 0.155, 0.15), (0.2, 0.2, 0.195)), paving=((0.36, 0.26, 0.21), (0.42, 0.4, 0.37)), slab=(0.25, 0.6),
-    marking=((0.62, 0.45, 0.08), (0.6, 0.6, 0.58)),
-    cars=((0.6, 0.6, 0.6), (0.32, 0.33, 0.35), (0.04, 0.04, 0.045), (0.35, 0.2, 0.05), (0.08, 0.16, 0.25), (0.4, 0.04, 0.06)),
-    buses=((0.1, 0.35, 0.15), (0.08, 0.2, 0.5)),
-    coats=((0.12, 0.12, 0.13), (0.28, 0.22, 0.14), (0.1, 0.2, 0.3), (0.45, 0.43, 0.4), (0.38, 0.1, 0.24)),
-    trousers=((0.03, 0.03, 0.035), (0.08, 0.08, 0.09), (0.05, 0.07, 0.13)), crowd=0.9, traffic=0.45,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -149,7 +72,9 @@ def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street:
     t = -canvas.eye[1] / canvas.rays[..., 1][down]
     points = canvas.eye + t[:, None] * canvas.rays[down]
     x, z = points[:, 0], points[:, 2]
-    asphalt, paving, grass = (np.array(pick(rng, c), np.float32) for c in (style.asphalt, style.paving, style.grass))
+    asphalt, paving, grass = (
+        np.array(pick(rng, c), np.float32) for c in (style.asphalt, style.paving, style.grass)
+    )
     sx, sz = rng.integers(0, 256, 2).tolist()
     fade = 1 / (1 + t * 0.05)
     grain = (noise(x * 30 + sx, z * 30 + sz) - 0.5) * fade
@@ -164,7 +89,12 @@ def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street:
     walk = ~road & ~green
     label = np.full(x.shape, ROAD, np.uint8)
     label[walk], label[green] = SIDEWALK, TERRAIN
-    tone = 1 + 1.1 * grain + 0.5 * patch - 0.1 * (np.abs(np.abs(_part(x / street.lane + 0.5) - 0.5) - 0.25) < 0.09)
+    tone = (
+        1
+        + 1.1 * grain
+        + 0.5 * patch
+        - 0.1 * (np.abs(np.abs(_part(x / street.lane + 0.5) - 0.5) - 0.25) < 0.09)
+    )
     colour = asphalt * (tone - 0.25 * (out > kerb - 0.25))[:, None]
     slab = float(rng.uniform(*style.slab))
     a, b = x[walk] / slab, z[walk] / slab
@@ -193,7 +123,9 @@ def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street:
     canvas.normal[down], canvas.on_ground[down] = (0, 1, 0), True
 
 
-def _draw_lots(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, side: int) -> tuple[Skyline, list[Range]]:
+def _draw_lots(
+    canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, side: int
+) -> tuple[Skyline, list[Range]]:
     """Buildings, walls, fences and greens along one side; returns the skyline and the open stretches."""
     s = 1 if side else -1
     heights, opens, z = np.zeros(int(FAR) + 40, np.float32), [], float(rng.uniform(-14, -2))
@@ -211,14 +143,19 @@ def _draw_lots(canvas: Canvas, rng: np.random.Generator, style: Style, street: S
             tall, back = float(rng.uniform(*style.storeys)), s * float(rng.choice([0.0, 0.0, 0.6]))
             paint = facade(rng, 2, tall, style.facades, style.ribbon)
             canvas.face(upright(edge + back, z, edge + back, end, tall), BUILDING, paint)
-            canvas.face(upright(edge + back, z, edge + back + s * 14, z, tall), BUILDING,
-                        facade(rng, 0, tall, style.facades, style.ribbon))
+            canvas.face(
+                upright(edge + back, z, edge + back + s * 14, z, tall),
+                BUILDING,
+                facade(rng, 0, tall, style.facades, style.ribbon),
+            )
             heights[max(0, int(z)) : max(0, int(end))] = tall
         else:
             opens.append((z, end))
             if kind < 3:
                 tall = float(rng.uniform(1.6, 2.6) if kind == 1 else rng.uniform(1.5, 2.2))
-                paint = barrier(rng, "wall" if kind == 1 else "fence", 2, style.walls if kind == 1 else style.fences)
+                paint = barrier(
+                    rng, "wall" if kind == 1 else "fence", 2, style.walls if kind == 1 else style.fences
+                )
                 # The fence lets the green behind it show through, so that is drawn first.
                 _draw_backdrop(canvas, rng, style, edge, s, z, end)
                 canvas.face(upright(edge, z, edge, end, tall), WALL if kind == 1 else FENCE, paint)
@@ -230,7 +167,9 @@ def _draw_lots(canvas: Canvas, rng: np.random.Generator, style: Style, street: S
     return Skyline(edge, heights), opens
 
 
-def _draw_backdrop(canvas: Canvas, rng: np.random.Generator, style: Style, edge: float, s: int, z0: float, z1: float) -> None:
+def _draw_backdrop(
+    canvas: Canvas, rng: np.random.Generator, style: Style, edge: float, s: int, z0: float, z1: float
+) -> None:
     """A hedge, or a house set back, behind an open lot."""
     deep = edge + s * float(rng.uniform(6, 10))
     if rng.random() < 0.55:
@@ -238,8 +177,14 @@ def _draw_backdrop(canvas: Canvas, rng: np.random.Generator, style: Style, edge:
         canvas.face(upright(deep, z0, deep, z1, tall), GREEN, barrier(rng, "hedge", 2, style.leaves))
     else:
         tall = float(rng.uniform(5, 9))
-        canvas.face(upright(deep, z0, deep, z1, tall), BUILDING, facade(rng, 2, tall, style.facades, style.ribbon))
-        canvas.face(upright(deep, z0, deep + s * 8, z0, tall), BUILDING, facade(rng, 0, tall, style.facades, style.ribbon))
+        canvas.face(
+            upright(deep, z0, deep, z1, tall), BUILDING, facade(rng, 2, tall, style.facades, style.ribbon)
+        )
+        canvas.face(
+            upright(deep, z0, deep + s * 8, z0, tall),
+            BUILDING,
+            facade(rng, 0, tall, style.facades, style.ribbon),
+        )
 
 
 def draw_street(canvas: Canvas, rng: np.random.Generator, style: Style, sun: np.ndarray) -> list[Skyline]:
@@ -263,43 +208,73 @@ def draw_street(canvas: Canvas, rng: np.random.Generator, style: Style, sun: np.
     for thing in sorted(standing, key=lambda thing: -thing.z):
         canvas.sprite(thing.sprite, thing.x, thing.z, thing.width, thing.height, thing.tint)
     for thing in standing:
-        _cast_shadow(canvas, thing, sun)
+        canvas.shadows.append(_shadow(thing, sun))
+    canvas.cast_shadows()
     return skylines
 
 
-def _cast_shadow(canvas: Canvas, thing: Standing, sun: np.ndarray) -> None:
+def _shadow(thing: Standing, sun: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Shadow on the ground: round for a crown, a strip for everything else."""
     along, ahead = (-sun[[0, 2]] / sun[1] * thing.height).tolist()
     x, z, half = thing.x, thing.z, thing.width / 2
     if thing.tint != WHITE:
         turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        canvas.shadow(np.stack([x + 0.65 * along + 0.84 * half * np.cos(turn), 0 * turn,
-                                z + 0.65 * ahead + 0.84 * half * np.sin(turn)], 1), 0.15)  # fmt: skip
-        return
+        across, deep = 0.84 * half * np.cos(turn), 0.84 * half * np.sin(turn)
+        return np.stack([x + 0.65 * along + across, 0 * turn, z + 0.65 * ahead + deep], 1), 0.15, 1.0
     half = 0.15 if thing.height > 3 else half
-    canvas.shadow(np.array([[x - half, 0, z], [x + half, 0, z], [x + half + along, 0, z + ahead],
-                            [x - half + along, 0, z + ahead]]), 0.1)  # fmt: skip
+    feet, head = (
+        [(x - half, 0, z), (x + half, 0, z)],
+        [(x + half + along, 0, z + ahead), (x - half + along, 0, z + ahead)],
+    )
+    return np.array(feet + head), 0.1, 1.0
 
 
 def _tree(rng: np.random.Generator, style: Style) -> Sprite:
     return sprites.trees(style.tree)[rng.integers(16)]
 
 
-def _plant(rng: np.random.Generator, style: Style, standing: list[Standing], s: int, row: float, opens: list[Range], lot: float) -> None:
+def _plant(
+    rng: np.random.Generator,
+    style: Style,
+    standing: list[Standing],
+    s: int,
+    row: float,
+    opens: list[Range],
+    lot: float,
+) -> None:
     """Street trees in a row and bigger groups in the open lots."""
     if rng.random() < 0.65:
         z = float(rng.uniform(7, 16))
         while z < 60:
             tall = float(rng.uniform(*style.tree_height))
-            standing.append(Standing(z, _tree(rng, style), row, tall * 0.8, tall, pick(rng, style.leaves, 0.25)))
+            standing.append(
+                Standing(z, _tree(rng, style), row, tall * 0.8, tall, pick(rng, style.leaves, 0.25))
+            )
             z += float(rng.uniform(*style.tree_gap))
     for a, b in opens:
         for _ in range(int(rng.integers(1, 4))):
             z, tall = float(rng.uniform(max(a, 3), max(b, 4))), float(rng.uniform(*style.tree_height)) * 1.1
-            standing.append(Standing(z, _tree(rng, style), s * (lot + float(rng.uniform(2, 5))), tall * 0.8, tall, pick(rng, style.leaves, 0.25)))
+            standing.append(
+                Standing(
+                    z,
+                    _tree(rng, style),
+                    s * (lot + float(rng.uniform(2, 5))),
+                    tall * 0.8,
+                    tall,
+                    pick(rng, style.leaves, 0.25),
+                )
+            )
 
 
-def _furnish(canvas: Canvas, rng: np.random.Generator, style: Style, standing: list[Standing], s: int, x: float, street: Street) -> None:
+def _furnish(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    style: Style,
+    standing: list[Standing],
+    s: int,
+    x: float,
+    street: Street,
+) -> None:
     """Lamps, signs and traffic lights near the kerb."""
     z = float(rng.uniform(6, 6 + style.lamp_gap))
     while z < 60:
@@ -316,16 +291,30 @@ def _furnish(canvas: Canvas, rng: np.random.Generator, style: Style, standing: l
         standing.append(Standing(float(rng.uniform(9, 18)), sprites.traffic_light(rng), x, 0.7, 3.7))
 
 
-def _people(rng: np.random.Generator, style: Style, standing: list[Standing], s: int, inner: float, lot: float, middle: float) -> None:
+def _people(
+    rng: np.random.Generator,
+    style: Style,
+    standing: list[Standing],
+    s: int,
+    inner: float,
+    lot: float,
+    middle: float,
+) -> None:
     """Walkers, alone or in pairs, and parked bicycles on one sidewalk."""
     for _ in range(rng.poisson(style.crowd * 3.5)):
         z, x = float(4.5 + 22 * rng.random() ** 1.3), s * float(rng.uniform(inner + 0.5, lot - 0.4))
         for k in range(1 + int(rng.random() < 0.35)):
             tall = float(rng.uniform(1.55, 1.9))
-            standing.append(Standing(z + 0.1 * k, sprites.person(rng, style.coats, style.trousers), x + 0.65 * k, 0.9, tall))
+            standing.append(
+                Standing(
+                    z + 0.1 * k, sprites.person(rng, style.coats, style.trousers), x + 0.65 * k, 0.9, tall
+                )
+            )
     for _ in range(rng.integers(0, 3)):
         z, x = float(rng.uniform(4.5, 18)), s * (lot - 0.9 if rng.random() < 0.6 else inner + 0.7)
-        standing.append(Standing(z, sprites.parked_bicycle(rng, style.cars), x, 1.9 * float(rng.uniform(0.65, 1.0)), 1.15))
+        standing.append(
+            Standing(z, sprites.parked_bicycle(rng, style.cars), x, 1.9 * float(rng.uniform(0.65, 1.0)), 1.15)
+        )
 
 
 def _end_of_street(canvas: Canvas, rng: np.random.Generator, style: Style) -> None:
@@ -335,12 +324,27 @@ def _end_of_street(canvas: Canvas, rng: np.random.Generator, style: Style) -> No
         wide = float(rng.uniform(10, 22))
         if rng.random() < 0.5:
             tall = float(rng.uniform(*style.storeys))
-            canvas.face(upright(x, FAR + 6, x + wide, FAR + 6, tall), BUILDING, facade(rng, 0, tall, style.facades, style.ribbon))
-        canvas.face(upright(x, FAR + 10, x + wide, FAR + 10, float(rng.uniform(4, 8))), GREEN, barrier(rng, "hedge", 0, style.leaves))
+            canvas.face(
+                upright(x, FAR + 6, x + wide, FAR + 6, tall),
+                BUILDING,
+                facade(rng, 0, tall, style.facades, style.ribbon),
+            )
+        canvas.face(
+            upright(x, FAR + 10, x + wide, FAR + 10, float(rng.uniform(4, 8))),
+            GREEN,
+            barrier(rng, "hedge", 0, style.leaves),
+        )
         x += wide
 
 
-def _traffic(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, standing: list[Standing], sun: np.ndarray) -> None:
+def _traffic(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    style: Style,
+    street: Street,
+    standing: list[Standing],
+    sun: np.ndarray,
+) -> None:
     """Parked cars, cars and buses in every lane, cyclists, people who cross."""
     blocked = street.crossing or (200.0, 200.0)
     for side in range(2):
@@ -372,4 +376,8 @@ def _traffic(canvas: Canvas, rng: np.random.Generator, style: Style, street: Str
         z = blocked[0] - 2 if street.crossing else float(rng.uniform(9, 20))
         for _ in range(rng.integers(1, 4)):
             x = float(rng.uniform(-street.kerb[0], street.kerb[1]))
-            standing.append(Standing(z, sprites.person(rng, style.coats, style.trousers), x, 0.9, float(rng.uniform(1.55, 1.9))))
+            standing.append(
+                Standing(
+                    z, sprites.person(rng, style.coats, style.trousers), x, 0.9, float(rng.uniform(1.55, 1.9))
+                )
+            )

@@ -1,0 +1,1 @@
+"""How the embedded scenes are drawn: canvas, towns, layout, things, light."""
