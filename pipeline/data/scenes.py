@@ -28,7 +28,7 @@ VAL_START = 1_000_000  # validation scenes are numbered from here: never a train
 
 @dataclass(frozen=True)
 class Scene:
-    """image uint8 (H, W, 3) RGB, label uint8 (H, W) train ids, depth float32 (H, W) metres (sky: infinite)."""
+    """image uint8 (H, W, 3) RGB, label uint8 (H, W) train ids, depth float32 (H, W) metres, sky infinite."""
 
     image: np.ndarray
     label: np.ndarray
@@ -102,7 +102,7 @@ def draw_scene(
 
 
 def write_scenes(root: Path, config: ScenesConfig) -> None:
-    """Draw the data set into root (images, labels, splits, scenes.json); a root with this config is left alone.
+    """Draw the data set into root: images, labels, splits, scenes.json; one with this config is left alone.
 
     Raises UserError when root holds files that mic-adapt did not draw.
     """

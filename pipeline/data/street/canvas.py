@@ -43,7 +43,7 @@ def noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Light:
-    """A lamp that shines at night: place (3,), colour (linear), power in arbitrary units, glow radius in metres."""
+    """A lamp that shines at night: place (3,), linear colour, power (no unit), glow radius in metres."""
 
     place: np.ndarray
     colour: Colour
@@ -128,7 +128,7 @@ class Canvas:
         emission: Colour | None = None,
         nearer: float = 1.0,
     ) -> None:
-        """Draw a flat polygon, corners (k, 3), where it is in front; nearer < 1 lifts details off a surface."""
+        """Draw a flat polygon (k, 3) where it is in front; nearer < 1 lets details win over their surface."""
         corners = np.asarray(corners, np.float32)
         found = self._window(corners)
         if found is None:
@@ -205,7 +205,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Sprite:
-    """Flat picture: albedo and emission (h, w, 3) linear, opacity (h, w) in 0..1, label (h, w), 255 = nothing."""
+    """Flat picture: albedo, emission (h, w, 3) linear; opacity (h, w) 0..1; label (h, w), 255 = nothing."""
 
     albedo: np.ndarray
     emission: np.ndarray

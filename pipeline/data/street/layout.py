@@ -1,383 +1,242 @@
-"""Lays out one street: ground, buildings and barriers on both sides, furniture, vehicles and people."""
+"""Lays out one street: buildings and barriers on both sides, furniture, vehicles and people."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.data.street import sprites
-from pipeline.data.street.canvas import Canvas, Colour, Light, Sprite, noise
+from pipeline.data.street.canvas import Canvas, Colour, Light, Sprite
+from pipeline.data.street.ground import FAR, Street, draw_ground, plan_street
 from pipeline.data.street.light import Skyline
 from pipeline.data.street.surfaces import barrier, facade, pick, upright
 from pipeline.data.street.towns import Range, Style
-from pipeline.data.street.vehicles import draw_vehicle
+from pipeline.data.street.vehicles import Vehicle
 from pipeline.edge.classes import ID_OF
 
-ROAD, BUILDING, WALL, FENCE = ID_OF["road"], ID_OF["building"], ID_OF["wall"], ID_OF["fence"]
-GREEN = ID_OF["vegetation"]
-SIDEWALK, TERRAIN = ID_OF["sidewalk"], ID_OF["terrain"]
+BUILDING, WALL, FENCE, GREEN = ID_OF["building"], ID_OF["wall"], ID_OF["fence"], ID_OF["vegetation"]
 WHITE = (1.0, 1.0, 1.0)
-ZEBRA = np.array((0.6, 0.6, 0.58), np.float32)
-FAR = 100.0  # metres; the street ends here
-
-
-@dataclass(frozen=True)
-class Street:
-    """Widths of this street; side 0 is left, 1 right. kerb, walk, lot: distance of each edge from x = 0."""
-
-    lane: float
-    kerb: tuple[float, float]
-    verge: tuple[float, float]
-    lot: tuple[float, float]
-    parking: tuple[bool, bool]
-    lanes: int
-    crossing: Range | None
 
 
 class Standing(NamedTuple):
     """An upright picture to be put on the ground at (x, z); a tint other than white marks a tree."""
 
-    z: float
     sprite: Sprite
     x: float
+    z: float
     width: float
     height: float
     tint: Colour = WHITE
 
-
-def _plan(rng: np.random.Generator, style: Style) -> Street:
-    lane, lanes = float(rng.uniform(*style.lane)), int(rng.choice(style.lanes))
-    parking = (bool(rng.random() < style.parking), bool(rng.random() < style.parking))
-    shift = rng.uniform(-0.3, 0.3)
-    kerb = (lane * (0.5 + lanes) + 2.1 * parking[0] + shift, lane * 0.5 + 2.1 * parking[1] - shift + 0.3)
-    verge = tuple(float(rng.uniform(1.2, 2.2)) if rng.random() < style.verge else 0.0 for _ in range(2))
-    lot = tuple(kerb[s] + verge[s] + float(rng.uniform(*style.sidewalk)) for s in range(2))
-    crossing = None
-    if rng.random() < 0.4:
-        start = float(rng.uniform(13, 30))
-        crossing = (start, start + float(rng.uniform(6, 9)))
-    return Street(lane, kerb, (verge[0], verge[1]), (lot[0], lot[1]), parking, lanes, crossing)
-
-
-def _part(x: np.ndarray) -> np.ndarray:
-    """Fractional part; several times faster than x % 1."""
-    return x - np.floor(x)
-
-
-def _draw_ground(canvas: Canvas, rng: np.random.Generator, style: Style, street: Street) -> None:
-    """Road with markings, kerbs, verges, sidewalks and the green beyond, all on y = 0."""
-    down = canvas.rays[..., 1] < -1e-3
-    t = -canvas.eye[1] / canvas.rays[..., 1][down]
-    points = canvas.eye + t[:, None] * canvas.rays[down]
-    x, z = points[:, 0], points[:, 2]
-    asphalt, paving, grass = (
-        np.array(pick(rng, c), np.float32) for c in (style.asphalt, style.paving, style.grass)
-    )
-    sx, sz = rng.integers(0, 256, 2).tolist()
-    fade = 1 / (1 + t * 0.05)
-    grain = (noise(x * 30 + sx, z * 30 + sz) - 0.5) * fade
-    patch = noise(x * 3 + sz, z * 1.5 + sx) - 0.5
-    side = (x > 0).astype(np.int8)
-    out = np.abs(x)
-    kerb, verge, lot = (np.array(e, np.float32)[side] for e in (street.kerb, street.verge, street.lot))
-    road = out < kerb
-    if street.crossing:
-        road |= (z > street.crossing[0]) & (z < street.crossing[1])
-    green = ~road & (((out < kerb + verge) & (out > kerb + 0.2)) | (out > lot + 0.3))
-    walk = ~road & ~green
-    label = np.full(x.shape, ROAD, np.uint8)
-    label[walk], label[green] = SIDEWALK, TERRAIN
-    tone = (
-        1
-        + 1.1 * grain
-        + 0.5 * patch
-        - 0.1 * (np.abs(np.abs(_part(x / street.lane + 0.5) - 0.5) - 0.25) < 0.09)
-    )
-    colour = asphalt * (tone - 0.25 * (out > kerb - 0.25))[:, None]
-    slab = float(rng.uniform(*style.slab))
-    a, b = x[walk] / slab, z[walk] / slab
-    joint = (_part(a) < 0.07) | (_part(b) < 0.07)
-    tile = noise(np.floor(a) * 37 + sx, np.floor(b) * 53 + sz) - 0.5
-    shade = 1 + 0.5 * grain[walk] + (0.45 * tile - 0.35 * joint) * fade[walk] + 0.3 * patch[walk]
-    shade[out[walk] < kerb[walk] + 0.22] = 1.35
-    colour[walk] = paving * shade[:, None]
-    colour[green] = grass * (1.02 + 0.9 * patch[green] + 2.2 * grain[green])[:, None]
-    start, stop = street.crossing or (FAR, FAR)
-    marked = road & ((z < start - 4) | (z > stop + 4))
-    for edge in (start - 3.5, stop + 0.6):
-        row = np.flatnonzero(road & (out < kerb - 0.2) & (z > edge) & (z < edge + 2.8))
-        zebra = row[_part(x[row] / 0.9) < 0.5]
-        colour[zebra] = ZEBRA * (1 + grain[zebra, None])
-    mark = np.array(pick(rng, style.marking, 0.1), np.float32)
-    for k in range(street.lanes):
-        line = np.flatnonzero(marked & (np.abs(x + street.lane * (0.5 + k)) < 0.09))
-        if k != street.lanes // 2 or street.lanes == 1:  # the line between the two directions is unbroken
-            line = line[_part((z[line] + sx) / 6) < 0.5]
-        colour[line] = mark * (1 + grain[line, None])
-    for s in range(2):
-        if street.parking[s]:
-            colour[marked & (side == s) & (np.abs(out - kerb + 2.1) < 0.06)] = ZEBRA
-    canvas.depth[down], canvas.label[down], canvas.albedo[down] = t, label, np.clip(colour, 0, 1)
-    canvas.normal[down], canvas.on_ground[down] = (0, 1, 0), True
-
-
-def _draw_lots(
-    canvas: Canvas, rng: np.random.Generator, style: Style, street: Street, side: int
-) -> tuple[Skyline, list[Range]]:
-    """Buildings, walls, fences and greens along one side; returns the skyline and the open stretches."""
-    s = 1 if side else -1
-    heights, opens, z = np.zeros(int(FAR) + 40, np.float32), [], float(rng.uniform(-14, -2))
-    edge = s * street.lot[side]
-    while z < FAR:
-        end = z + float(rng.uniform(*style.lot_length))
-        if street.crossing and z < street.crossing[1] and end > street.crossing[0] - 2.5:
-            if street.crossing[0] - 2.5 - z > 3:
-                end = street.crossing[0] - 2.5
-            else:
-                z = street.crossing[1] + 2.5
-                continue
-        kind = rng.choice(4, p=style.lots)
-        if kind == 0:
-            tall, back = float(rng.uniform(*style.storeys)), s * float(rng.choice([0.0, 0.0, 0.6]))
-            paint = facade(rng, 2, tall, style.facades, style.ribbon)
-            canvas.face(upright(edge + back, z, edge + back, end, tall), BUILDING, paint)
-            canvas.face(
-                upright(edge + back, z, edge + back + s * 14, z, tall),
-                BUILDING,
-                facade(rng, 0, tall, style.facades, style.ribbon),
-            )
-            heights[max(0, int(z)) : max(0, int(end))] = tall
-        else:
-            opens.append((z, end))
-            if kind < 3:
-                tall = float(rng.uniform(1.6, 2.6) if kind == 1 else rng.uniform(1.5, 2.2))
-                paint = barrier(
-                    rng, "wall" if kind == 1 else "fence", 2, style.walls if kind == 1 else style.fences
-                )
-                # The fence lets the green behind it show through, so that is drawn first.
-                _draw_backdrop(canvas, rng, style, edge, s, z, end)
-                canvas.face(upright(edge, z, edge, end, tall), WALL if kind == 1 else FENCE, paint)
-                if kind == 1:
-                    heights[max(0, int(z)) : max(0, int(end))] = tall
-            else:
-                _draw_backdrop(canvas, rng, style, edge, s, z, end)
-        z = end
-    return Skyline(edge, heights), opens
-
-
-def _draw_backdrop(
-    canvas: Canvas, rng: np.random.Generator, style: Style, edge: float, s: int, z0: float, z1: float
-) -> None:
-    """A hedge, or a house set back, behind an open lot."""
-    deep = edge + s * float(rng.uniform(6, 10))
-    if rng.random() < 0.55:
-        tall = float(rng.uniform(2.5, 5.0))
-        canvas.face(upright(deep, z0, deep, z1, tall), GREEN, barrier(rng, "hedge", 2, style.leaves))
-    else:
-        tall = float(rng.uniform(5, 9))
-        canvas.face(
-            upright(deep, z0, deep, z1, tall), BUILDING, facade(rng, 2, tall, style.facades, style.ribbon)
-        )
-        canvas.face(
-            upright(deep, z0, deep + s * 8, z0, tall),
-            BUILDING,
-            facade(rng, 0, tall, style.facades, style.ribbon),
-        )
+    def shadow(self, sun: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """Shadow on the ground: round for a crown, a strip for everything else."""
+        along, ahead = (-sun[[0, 2]] / sun[1] * self.height).tolist()
+        x, z, half = self.x, self.z, self.width / 2
+        if self.tint != WHITE:
+            turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+            across, deep = 0.84 * half * np.cos(turn), 0.84 * half * np.sin(turn)
+            return np.stack([x + 0.65 * along + across, 0 * turn, z + 0.65 * ahead + deep], 1), 0.15, 1.0
+        half = 0.15 if self.height > 3 else half
+        head = [(x + half + along, 0, z + ahead), (x - half + along, 0, z + ahead)]
+        return np.array([(x - half, 0, z), (x + half, 0, z), *head]), 0.1, 1.0
 
 
 def draw_street(canvas: Canvas, rng: np.random.Generator, style: Style, sun: np.ndarray) -> list[Skyline]:
-    """Fill an empty canvas with one street; sun (3,) points to the sun. Returns the fronts that cast shadows."""
-    street = _plan(rng, style)
-    _draw_ground(canvas, rng, style, street)
-    standing: list[Standing] = []
-    skylines = []
-    for side in range(2):
-        s = 1 if side else -1
-        skyline, opens = _draw_lots(canvas, rng, style, street, side)
-        skylines.append(skyline)
-        inner = street.kerb[side] + street.verge[side]
-        row = s * (street.kerb[side] + (street.verge[side] / 2 or 0.55))
-        middle = s * (inner + street.lot[side]) / 2
-        _plant(rng, style, standing, s, row, opens, street.lot[side])
-        _furnish(canvas, rng, style, standing, s, s * (street.kerb[side] + 0.4), street)
-        _people(rng, style, standing, s, inner, street.lot[side], middle)
-    _end_of_street(canvas, rng, style)
-    _traffic(canvas, rng, style, street, standing, sun)
-    for thing in sorted(standing, key=lambda thing: -thing.z):
+    """Fill an empty canvas with one street, sun (3,) pointing to the sun; returns the shadowing fronts."""
+    street = plan_street(rng, style)
+    draw_ground(canvas, rng, style, street)
+    builder = _Builder(canvas, rng, style, street, sun)
+    skylines = [builder.side(0), builder.side(1)]
+    builder.end()
+    builder.parked_cars()
+    builder.traffic()
+    builder.crossing_people()
+    # Pictures are cut out and partly see-through, so they go last, the far ones first.
+    for thing in sorted(builder.standing, key=lambda thing: -thing.z):
         canvas.sprite(thing.sprite, thing.x, thing.z, thing.width, thing.height, thing.tint)
-    for thing in standing:
-        canvas.shadows.append(_shadow(thing, sun))
+        canvas.shadows.append(thing.shadow(sun))
     canvas.cast_shadows()
     return skylines
 
 
-def _shadow(thing: Standing, sun: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Shadow on the ground: round for a crown, a strip for everything else."""
-    along, ahead = (-sun[[0, 2]] / sun[1] * thing.height).tolist()
-    x, z, half = thing.x, thing.z, thing.width / 2
-    if thing.tint != WHITE:
-        turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-        across, deep = 0.84 * half * np.cos(turn), 0.84 * half * np.sin(turn)
-        return np.stack([x + 0.65 * along + across, 0 * turn, z + 0.65 * ahead + deep], 1), 0.15, 1.0
-    half = 0.15 if thing.height > 3 else half
-    feet, head = (
-        [(x - half, 0, z), (x + half, 0, z)],
-        [(x + half + along, 0, z + ahead), (x - half + along, 0, z + ahead)],
-    )
-    return np.array(feet + head), 0.1, 1.0
+@dataclass
+class _Builder:
+    """Puts things into one street; `side` is 0 on the left and 1 on the right, `sign` -1 and 1."""
 
+    canvas: Canvas
+    rng: np.random.Generator
+    style: Style
+    street: Street
+    sun: np.ndarray
+    standing: list[Standing] = field(default_factory=list)
 
-def _tree(rng: np.random.Generator, style: Style) -> Sprite:
-    return sprites.trees(style.tree)[rng.integers(16)]
+    def between(self, span: Range) -> float:
+        return float(self.rng.uniform(*span))
 
+    def chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
 
-def _plant(
-    rng: np.random.Generator,
-    style: Style,
-    standing: list[Standing],
-    s: int,
-    row: float,
-    opens: list[Range],
-    lot: float,
-) -> None:
-    """Street trees in a row and bigger groups in the open lots."""
-    if rng.random() < 0.65:
-        z = float(rng.uniform(7, 16))
+    def side(self, side: int) -> Skyline:
+        """Everything beside the road on one side."""
+        sign = 1 if side else -1
+        skyline, opens = self.lots(side, sign)
+        self.trees(side, sign, opens)
+        self.furniture(sign * (self.street.kerb[side] + 0.4), sign)
+        self.walkers(side, sign)
+        return skyline
+
+    def front(self, x0: float, z0: float, x1: float, z1: float, tall: float) -> None:
+        """One facade over the ground line (x0, z0)-(x1, z1)."""
+        paint = facade(self.rng, 2 if x0 == x1 else 0, tall, self.style.facades, self.style.ribbon)
+        self.canvas.face(upright(x0, z0, x1, z1, tall), BUILDING, paint)
+
+    def lots(self, side: int, sign: int) -> tuple[Skyline, list[Range]]:
+        """Buildings, walls, fences and greens along one side; returns the skyline and the open stretches."""
+        edge, z = sign * self.street.lot[side], self.between((-14, -2))
+        heights, opens = np.zeros(int(FAR) + 40, np.float32), []
+        gap = self.street.crossing or (2 * FAR, 2 * FAR)
+        while z < FAR:
+            end = z + self.between(self.style.lot_length)
+            if z < gap[1] and end > gap[0] - 2.5:
+                if gap[0] - z < 5.5:
+                    z = gap[1] + 2.5
+                    continue
+                end = gap[0] - 2.5
+            kind = int(self.rng.choice(4, p=self.style.lots))
+            tall = self.between((self.style.storeys, (1.6, 2.6), (1.5, 2.2), (0.0, 0.0))[kind])
+            if kind == 0:
+                near = edge + sign * float(self.rng.choice([0.0, 0.0, 0.6]))
+                self.front(near, z, near, end, tall)
+                self.front(near, z, near + sign * 14, z, tall)
+            else:
+                opens.append((z, end))
+                self.backdrop(edge, sign, z, end)  # first: a fence lets it show through
+            if kind in {1, 2}:
+                name, colours, label = (
+                    ("wall", self.style.walls, WALL),
+                    ("fence", self.style.fences, FENCE),
+                )[kind - 1]
+                self.canvas.face(
+                    upright(edge, z, edge, end, tall), label, barrier(self.rng, name, 2, colours)
+                )
+            if kind < 2:
+                heights[max(0, int(z)) : max(0, int(end))] = tall
+            z = end
+        return Skyline(edge, heights), opens
+
+    def backdrop(self, edge: float, sign: int, z0: float, z1: float) -> None:
+        """A hedge, or a house set back, behind an open lot."""
+        deep = edge + sign * self.between((6, 10))
+        if self.chance(0.55):
+            hedge = barrier(self.rng, "hedge", 2, self.style.leaves)
+            self.canvas.face(upright(deep, z0, deep, z1, self.between((2.5, 5.0))), GREEN, hedge)
+        else:
+            tall = self.between((5, 9))
+            self.front(deep, z0, deep, z1, tall)
+            self.front(deep, z0, deep + sign * 8, z0, tall)
+
+    def end(self) -> None:
+        """Houses and trees that close the view, so that the horizon is never bare."""
+        x = -90.0
+        while x < 90:
+            wide = self.between((10, 22))
+            if self.chance(0.5):
+                self.front(x, FAR + 6, x + wide, FAR + 6, self.between(self.style.storeys))
+            hedge = barrier(self.rng, "hedge", 0, self.style.leaves)
+            self.canvas.face(upright(x, FAR + 10, x + wide, FAR + 10, self.between((4, 8))), GREEN, hedge)
+            x += wide
+
+    def tree(self, x: float, z: float, scale: float = 1.0) -> None:
+        tall, shape = self.between(self.style.tree_height) * scale, sprites.trees(self.style.tree)
+        leaves = pick(self.rng, self.style.leaves, 0.25)
+        self.standing.append(Standing(shape[self.rng.integers(len(shape))], x, z, tall * 0.8, tall, leaves))
+
+    def trees(self, side: int, sign: int, opens: list[Range]) -> None:
+        """Street trees in a row and loose groups in the open lots."""
+        if self.chance(0.65):
+            row, z = self.street.kerb[side] + (self.street.verge[side] / 2 or 0.55), self.between((7, 16))
+            while z < 60:
+                self.tree(sign * row, z)
+                z += self.between(self.style.tree_gap)
+        for start, stop in opens:
+            for _ in range(int(self.rng.integers(1, 4))):
+                z = self.between((max(start, 3), max(stop, 4)))
+                self.tree(sign * (self.street.lot[side] + self.between((2, 5))), z, 1.1)
+
+    def furniture(self, x: float, sign: int) -> None:
+        """Lamps, signs and traffic lights near the kerb."""
+        z, gap = self.between((6, 6 + self.style.lamp_gap)), self.street.crossing
         while z < 60:
-            tall = float(rng.uniform(*style.tree_height))
-            standing.append(
-                Standing(z, _tree(rng, style), row, tall * 0.8, tall, pick(rng, style.leaves, 0.25))
-            )
-            z += float(rng.uniform(*style.tree_gap))
-    for a, b in opens:
-        for _ in range(int(rng.integers(1, 4))):
-            z, tall = float(rng.uniform(max(a, 3), max(b, 4))), float(rng.uniform(*style.tree_height)) * 1.1
-            standing.append(
-                Standing(
-                    z,
-                    _tree(rng, style),
-                    s * (lot + float(rng.uniform(2, 5))),
-                    tall * 0.8,
-                    tall,
-                    pick(rng, style.leaves, 0.25),
+            self.standing.append(Standing(sprites.lamp_post(-sign * 1.7), x, z, 4.0, 6.2))
+            if z < 50:
+                self.canvas.lights.append(
+                    Light(np.array([x - sign * 1.5, 5.9, z]), (1.0, 0.95, 0.85), 14.0, 0.9)
                 )
+            z += self.style.lamp_gap * self.between((0.9, 1.1))
+        for z in self.rng.uniform(6, 26, self.rng.integers(1, 3)).tolist():
+            self.standing.append(Standing(sprites.sign_post(self.rng), x + sign * 0.1, z, 1.1, 3.2))
+        stops = [gap[0] - 4, gap[1] + 4] if gap else [self.between((9, 18))] if self.chance(0.35) else []
+        for z in stops:
+            self.standing.append(Standing(sprites.traffic_light(self.rng), x, z, 0.7, 3.7))
+
+    def walker(self, x: float, z: float) -> None:
+        shape = sprites.person(self.rng, self.style.coats, self.style.trousers)
+        self.standing.append(Standing(shape, x, z, 0.9, self.between((1.55, 1.9))))
+
+    def walkers(self, side: int, sign: int) -> None:
+        """People, alone or in pairs, and parked bicycles on one sidewalk."""
+        inner, outer = self.street.kerb[side] + self.street.verge[side], self.street.lot[side]
+        for _ in range(self.rng.poisson(self.style.crowd * 3.5)):
+            z, x = 4.5 + 22 * self.rng.random() ** 1.3, sign * self.between((inner + 0.5, outer - 0.4))
+            for k in range(1 + self.chance(0.35)):
+                self.walker(x + 0.65 * k, z + 0.1 * k)
+        for _ in range(self.rng.integers(0, 3)):
+            x = sign * (outer - 0.9 if self.chance(0.6) else inner + 0.7)
+            shape = sprites.parked_bicycle(self.rng, self.style.cars)
+            self.standing.append(
+                Standing(shape, x, self.between((4.5, 18)), 1.9 * self.between((0.65, 1)), 1.15)
             )
 
+    def parked_cars(self) -> None:
+        """A row of cars in each parking lane, none on the crossing."""
+        gap = self.street.crossing or (2 * FAR, 2 * FAR)
+        for side, sign in ((0, -1), (1, 1)):
+            z = self.between((3, 8))
+            while self.street.parking[side] and z < 60:
+                if self.chance(self.style.traffic + 0.15) and (z + 8 < gap[0] or z > gap[1] + 3):
+                    kind, colour = "van" if self.chance(0.2) else "car", pick(self.rng, self.style.cars)
+                    x = sign * (self.street.kerb[side] - 1.05)
+                    Vehicle(kind, x, z, bool(side), colour, False).draw(self.canvas, self.sun)
+                z += self.between((5.5, 7.5))
 
-def _furnish(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    style: Style,
-    standing: list[Standing],
-    s: int,
-    x: float,
-    street: Street,
-) -> None:
-    """Lamps, signs and traffic lights near the kerb."""
-    z = float(rng.uniform(6, 6 + style.lamp_gap))
-    while z < 60:
-        standing.append(Standing(z, sprites.lamp_post(-s * 1.7), x, 4.0, 6.2))
-        if z < 50:
-            canvas.lights.append(Light(np.array([x - s * 1.5, 5.9, z]), (1.0, 0.95, 0.85), 14.0, 0.9))
-        z += style.lamp_gap * float(rng.uniform(0.9, 1.1))
-    for z in rng.uniform(6, 26, rng.integers(1, 3)):
-        standing.append(Standing(float(z), sprites.sign_post(rng), x + s * 0.1, 1.1, 3.2))
-    if street.crossing:
-        standing.append(Standing(street.crossing[0] - 4, sprites.traffic_light(rng), x, 0.7, 3.7))
-        standing.append(Standing(street.crossing[1] + 4, sprites.traffic_light(rng), x, 0.7, 3.7))
-    elif rng.random() < 0.35:
-        standing.append(Standing(float(rng.uniform(9, 18)), sprites.traffic_light(rng), x, 0.7, 3.7))
-
-
-def _people(
-    rng: np.random.Generator,
-    style: Style,
-    standing: list[Standing],
-    s: int,
-    inner: float,
-    lot: float,
-    middle: float,
-) -> None:
-    """Walkers, alone or in pairs, and parked bicycles on one sidewalk."""
-    for _ in range(rng.poisson(style.crowd * 3.5)):
-        z, x = float(4.5 + 22 * rng.random() ** 1.3), s * float(rng.uniform(inner + 0.5, lot - 0.4))
-        for k in range(1 + int(rng.random() < 0.35)):
-            tall = float(rng.uniform(1.55, 1.9))
-            standing.append(
-                Standing(
-                    z + 0.1 * k, sprites.person(rng, style.coats, style.trousers), x + 0.65 * k, 0.9, tall
-                )
+    def traffic(self) -> None:
+        """Cars, vans and buses in every lane, and cyclists along the kerbs."""
+        street = self.street
+        for lane in range(street.lanes + 1):
+            away = lane <= street.lanes // 2 if street.lanes > 1 else lane == 0
+            x, z = -lane * street.lane + self.between((-0.2, 0.2)), self.between((7, 22))
+            while z < 65:
+                if self.chance(self.style.traffic):
+                    kind = str(self.rng.choice(["car", "van", "bus"], p=[0.62, 0.17, 0.21]))
+                    colour = pick(self.rng, self.style.buses if kind == "bus" else self.style.cars)
+                    car = Vehicle(kind, x, z, away, colour, True)
+                    car.draw(self.canvas, self.sun)
+                    z += car.body.long
+                z += self.between((6, 16))
+        for _ in range(self.rng.integers(1, 3)):
+            side, sign = (1, 1) if self.chance(0.7) else (0, -1)
+            x = sign * (street.kerb[side] - 0.9 - 2.1 * street.parking[side])
+            shape = sprites.cyclist(self.rng, self.style.coats, self.style.cars)
+            self.standing.append(
+                Standing(shape, x, self.between((5, 14)), 1.9 * self.between((0.6, 1)), 1.85)
             )
-    for _ in range(rng.integers(0, 3)):
-        z, x = float(rng.uniform(4.5, 18)), s * (lot - 0.9 if rng.random() < 0.6 else inner + 0.7)
-        standing.append(
-            Standing(z, sprites.parked_bicycle(rng, style.cars), x, 1.9 * float(rng.uniform(0.65, 1.0)), 1.15)
-        )
 
-
-def _end_of_street(canvas: Canvas, rng: np.random.Generator, style: Style) -> None:
-    """Houses or trees that close the view, so that the horizon is never bare."""
-    x = -90.0
-    while x < 90:
-        wide = float(rng.uniform(10, 22))
-        if rng.random() < 0.5:
-            tall = float(rng.uniform(*style.storeys))
-            canvas.face(
-                upright(x, FAR + 6, x + wide, FAR + 6, tall),
-                BUILDING,
-                facade(rng, 0, tall, style.facades, style.ribbon),
-            )
-        canvas.face(
-            upright(x, FAR + 10, x + wide, FAR + 10, float(rng.uniform(4, 8))),
-            GREEN,
-            barrier(rng, "hedge", 0, style.leaves),
-        )
-        x += wide
-
-
-def _traffic(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    style: Style,
-    street: Street,
-    standing: list[Standing],
-    sun: np.ndarray,
-) -> None:
-    """Parked cars, cars and buses in every lane, cyclists, people who cross."""
-    blocked = street.crossing or (200.0, 200.0)
-    for side in range(2):
-        z = float(rng.uniform(3, 8))
-        while street.parking[side] and z < 60:
-            clear = z + 5 < blocked[0] - 3 or z > blocked[1] + 3
-            if rng.random() < style.traffic + 0.15 and clear:
-                x = (1 if side else -1) * (street.kerb[side] - 1.05)
-                kind = "van" if rng.random() < 0.2 else "car"
-                draw_vehicle(canvas, rng, kind, x, z, bool(side), pick(rng, style.cars), False, sun)
-            z += float(rng.uniform(5.5, 7.5))
-    for lane in range(street.lanes + 1):
-        away = lane <= street.lanes // 2 if street.lanes > 1 else lane == 0
-        x, z = -lane * street.lane + float(rng.uniform(-0.2, 0.2)), float(rng.uniform(7, 22))
-        while z < 65:
-            if rng.random() < style.traffic:
-                kind = str(rng.choice(["car", "van", "bus"], p=[0.62, 0.17, 0.21]))
-                colour = pick(rng, style.buses if kind == "bus" else style.cars)
-                draw_vehicle(canvas, rng, kind, x, z, away, colour, True, sun)
-                z += 11 if kind == "bus" else 5
-            z += float(rng.uniform(6, 16))
-    for _ in range(rng.choice([1, 1, 2])):
-        right = rng.random() < 0.7
-        x = street.kerb[1] - 0.9 if right else -(street.kerb[0] - 0.9)
-        x -= (1 if right else -1) * 2.1 * street.parking[int(right)]
-        z, squeeze = float(rng.uniform(5, 14)), float(rng.uniform(0.6, 1.0))
-        standing.append(Standing(z, sprites.cyclist(rng, style.coats, style.cars), x, 1.9 * squeeze, 1.85))
-    if rng.random() < 0.35:
-        z = blocked[0] - 2 if street.crossing else float(rng.uniform(9, 20))
-        for _ in range(rng.integers(1, 4)):
-            x = float(rng.uniform(-street.kerb[0], street.kerb[1]))
-            standing.append(
-                Standing(
-                    z, sprites.person(rng, style.coats, style.trousers), x, 0.9, float(rng.uniform(1.55, 1.9))
-                )
-            )
+    def crossing_people(self) -> None:
+        """Now and then people on the road, at the zebra where there is one."""
+        if self.chance(0.4):
+            gap = self.street.crossing
+            z = gap[0] - 2 if gap else self.between((9, 20))
+            for _ in range(self.rng.integers(1, 4)):
+                self.walker(self.between((-self.street.kerb[0], self.street.kerb[1])), z)

@@ -124,7 +124,7 @@ def _add_glow(canvas: Canvas, linear: np.ndarray, light: Light) -> None:
 
 
 def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Night, linear (H, W, 3): own headlights, street lamps, lit windows and lamps of other cars; sky dark."""
+    """Night, linear (H, W, 3): own headlights, street lamps, lit windows, other cars; dark sky."""
     points, normal = (np.ascontiguousarray(np.moveaxis(a, 2, 0)) for a in (_points(canvas), canvas.normal))
     cast = np.array((1.0, 0.72, 0.42) if rng.random() < 0.6 else (0.85, 0.95, 1.0), np.float32)
     irradiance = (0.034 * canvas.open * (0.75 + 0.25 * canvas.normal[..., 1]))[..., None] * (0.5 + 0.5 * cast)
@@ -154,7 +154,7 @@ def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
 
 
 def expose(linear: np.ndarray, mean: float) -> np.ndarray:
-    """Scale light so that the encoded picture's mean is `mean` (0..1), as a camera's automatic exposure does."""
+    """Scale light until the encoded picture's mean is `mean` (0..1): the camera's automatic exposure."""
     low, high = 1e-3, 1e3
     sample = linear[::8, ::8]
     for _ in range(12):

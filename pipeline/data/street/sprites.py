@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from pipeline.data.street.canvas import Colour, Pen, Sprite, noise_tile
 from pipeline.data.street.surfaces import pick
 from pipeline.edge.classes import ID_OF, IGNORE
 

@@ -28,7 +28,7 @@ def upright(x0: float, z0: float, x1: float, z1: float, height: float, foot: flo
 def facade(
     rng: np.random.Generator, axis: int, height: float, colours: tuple[Colour, ...], ribbon: bool
 ) -> Paint:
-    """Rows of windows over shops; ribbon: bands of glass between plain storeys. axis: 0 x or 2 z runs along it."""
+    """Rows of windows over shops; ribbon: bands of glass. axis: 0 (x) or 2 (z) runs along it."""
     base = np.array(pick(rng, colours), np.float32)
     trim = np.clip(base * rng.uniform(1.25, 1.8), 0, 0.8) if rng.random() < 0.6 else base * 0.55
     storey, ground = rng.uniform(2.9, 3.5), rng.uniform(3.2, 4.2)

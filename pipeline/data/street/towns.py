@@ -1,4 +1,4 @@
-"""The two towns: the source's, and the target's, which differs in layout, building style, trees and camera."""
+"""The two towns, source and target: they differ in layout, building style, trees, hues and camera."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,155 +10,183 @@ import numpy as np
 from pipeline.data.street.canvas import Canvas, Colour, Light
 from pipeline.edge.classes import ID_OF
 
-
-def draw_box_shadow(
-    canvas: Canvas, x0: float, x1: float, z0: float, z1: float, height: float, sun: np.ndarray
-) -> None:
-    """Shadow of a box on the ground, sun (3,) pointing to the sun, and the darker ground right under it."""
-    canvas.shadows.append((np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]), 0.0, 0.25))
-    dx, dz = -sun[0] / sun[1] * height, -sun[2] / sun[1] * height
-    a, b = (x0, x1) if dx < 0 else (x1, x0)
-    c, d = (z0, z1) if dz < 0 else (z1, z0)
-    outline = [(b, 0, c), (b, 0, d), (a, 0, d), (a + dx, 0, d + dz), (a + dx, 0, c + dz), (b + dx, 0, c + dz)]
-    canvas.shadows.append((np.array(outline), 0.0, 1.0))
+Point = tuple[float, float, float]  # metres: across, up, from the rear
+DARK, GLASS, INSIDE = (0.015, 0.015, 0.017), (0.03, 0.04, 0.05), (0.3, 0.28, 0.22)
+DETAIL = 32.0  # metres; farther away wheels and window posts are less than a pixel
 
 
-def draw_vehicle(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    kind: str,
-    x: float,
-    z: float,
-    away: bool,
-    colour: Colour,
-    moving: bool,
-    sun: np.ndarray,
-) -> None:
-    """A car, van or bus standing on the ground with its nearer end at z; away: we see its rear."""
-    label = ID_OF["bus" if kind == "bus" else "car"]
-    long, wide, belt, top = {
-        "car": (4.3, 1.8, 0.9, 1.5),
-        "van": (4.8, 1.95, 1.1, 2.05),
-        "bus": (11.0, 2.55, 1.25, 3.1),
-    }[kind]
-    # Side profile from the rear: where the cabin's glass starts below and above (metres from the rear).
-    rear_low, rear_high, front_high, front_low = {
-        "car": (0.35, 0.8, 2.4, 3.2),
-        "van": (0.05, 0.25, 3.1, 4.1),
-        "bus": (0.0, 0.02, 10.9, 11.0),
-    }[kind]
-    lean = 0.0 if kind == "bus" else 0.18
-    paint, dark, glass = np.array(colour), (0.015, 0.015, 0.017), (0.03, 0.04, 0.05)
+@dataclass(frozen=True)
+class Body:
+    """Size in metres, and where along it the glass starts: at the belt and at the roof, from the rear."""
 
-    def at(points: list[tuple[float, float, float]]) -> np.ndarray:
-        """(across, up, from the rear) -> world."""
-        p = np.array(points, np.float32)
-        along = p[:, 2] if away else long - p[:, 2]
-        return np.stack([x + p[:, 0] * (1 if away else -1), p[:, 1], z + along], 1)
+    long: float
+    wide: float
+    sill: float
+    belt: float
+    top: float
+    rear: tuple[float, float]
+    front: tuple[float, float]
+    lean: float
+    wheel: float
+    panes: int
 
-    def put(
-        points: list[tuple[float, float, float]],
-        albedo: Colour | np.ndarray,
+
+BODIES = {
+    "car": Body(4.3, 1.8, 0.3, 0.9, 1.5, (0.35, 0.8), (3.2, 2.4), 0.18, 0.34, 2),
+    "van": Body(4.8, 1.95, 0.3, 1.1, 2.05, (0.05, 0.25), (4.1, 3.1), 0.18, 0.36, 2),
+    "bus": Body(11.0, 2.55, 0.35, 1.25, 3.1, (0.0, 0.02), (11.0, 10.9), 0.0, 0.5, 6),
+}
+
+
+def _tint(colour: Colour, share: float) -> Colour:
+    return colour[0] * share, colour[1] * share, colour[2] * share
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """A car, van or bus standing on the ground, its nearer end at z; away: we look at its rear."""
+
+    kind: str
+    x: float
+    z: float
+    away: bool
+    colour: Colour
+    moving: bool
+
+    @property
+    def body(self) -> Body:
+        return BODIES[self.kind]
+
+    def _place(self, points: list[Point]) -> np.ndarray:
+        flip = 1 if self.away else -1
+        return np.array(
+            [
+                (self.x + a * flip, up, self.z + (b if self.away else self.body.long - b))
+                for a, up, b in points
+            ],
+            np.float32,
+        )
+
+    def _put(
+        self,
+        canvas: Canvas,
+        points: list[Point],
+        albedo: Colour,
         nearer: float = 1.0,
         light: Colour | None = None,
     ) -> None:
-        canvas.face(at(points), label, tuple(map(float, albedo)), light, nearer)
+        label = ID_OF["bus" if self.kind == "bus" else "car"]
+        canvas.face(self._place(points), label, albedo, light, nearer)
 
-    def panel(
-        y0: float,
-        y1: float,
-        x0: float,
-        x1: float,
-        end: float,
-        albedo: Colour | np.ndarray,
-        light: Colour | None = None,
-    ) -> None:
-        put([(x0, y0, end), (x1, y0, end), (x1, y1, end), (x0, y1, end)], albedo, 0.992, light)
-
-    draw_box_shadow(canvas, x - wide / 2, x + wide / 2, z, z + long, top * 0.9, sun)
-    w, end, flip = wide / 2, 0.0 if away else long, 1 if away else -1
-    low, detailed = 0.3 if kind != "bus" else 0.35, z < 32
-    put([(-w, low, end), (w, low, end), (w, belt, end), (-w, belt, end)], paint)
-    put([(-w, belt, 0), (w, belt, 0), (w, belt, long), (-w, belt, long)], paint * 0.95)
-    roof = [
-        (-w + lean, top, rear_high),
-        (w - lean, top, rear_high),
-        (w - lean, top, front_high),
-        (-w + lean, top, front_high),
-    ]
-    if canvas.eye[1] > top:
-        put(roof, paint)
-    for s in (-1, 1):
-        if (canvas.eye[0] - x) * s * flip < w:
-            continue  # this side is turned away from us
-        side, cap = s * w, s * (w - lean)
-        put([(side, low, 0), (side, low, long), (side, belt, long), (side, belt, 0)], paint * 0.9)
-        put(
-            [(side, belt, rear_low), (side, belt, front_low), (cap, top, front_high), (cap, top, rear_high)],
-            paint * 0.9,
+    def draw(self, canvas: Canvas, sun: np.ndarray) -> None:
+        """Draw body, glass, wheels and lamps, and leave the shadows (sun (3,) points to the sun)."""
+        b, w = self.body, self.body.wide / 2
+        self._shade(canvas, sun)
+        self._put(
+            canvas, [(-w, b.belt, 0), (w, b.belt, 0), (w, b.belt, b.long), (-w, b.belt, b.long)], self.colour
         )
-        cuts = np.linspace(0.04, 0.96, 3 if kind != "bus" else 7) if detailed else np.array([0.04, 0.96])
-        for a, b in pairwise(cuts.tolist()):
-            a, b, y0, y1 = a + 0.012, b - 0.012, 0.08, 0.86
-            if kind == "bus":
-                y0, y1 = 0.12, 0.72
-
-            def on_side(
-                f: float, g: float, side: float = side, cap: float = cap
-            ) -> tuple[float, float, float]:
-                lo, hi = rear_low + (front_low - rear_low) * f, rear_high + (front_high - rear_high) * f
-                return side + (cap - side) * g, belt + (top - belt) * g, lo + (hi - lo) * g
-
-            put(
-                [on_side(a, y0), on_side(b, y0), on_side(b, y1), on_side(a, y1)],
-                glass,
-                0.994,
-                (0.3, 0.28, 0.22) if kind == "bus" else None,
+        if canvas.eye[1] > b.top:
+            c, rear, front = w - b.lean, b.rear[1], b.front[1]
+            self._put(
+                canvas,
+                [(-c, b.top, rear), (c, b.top, rear), (c, b.top, front), (-c, b.top, front)],
+                self.colour,
             )
-        for centre in (0.19 * long, 0.81 * long):
-            if not detailed:
-                break
-            turn = np.linspace(0, 2 * np.pi, 13)[:-1]
-            for r, tyre in ((0.34 if kind != "bus" else 0.5, dark), (0.2, (0.3, 0.3, 0.32))):
-                put([(side * 1.005, 0.34 + r * np.sin(a), centre + r * np.cos(a)) for a in turn], tyre, 0.995)
-    pane_rear = [
-        (-w + 0.12, belt + 0.06, rear_low),
-        (w - 0.12, belt + 0.06, rear_low),
-        (w - lean - 0.08, top - 0.1, rear_high),
-        (-w + lean + 0.08, top - 0.1, rear_high),
-    ]
-    lo, hi = (rear_low, rear_high) if away else (front_low, front_high)
-    pane = [(px, py, lo if py < top - 0.2 else hi) for px, py, _ in pane_rear]
-    put([(-w, belt, lo), (w, belt, lo), (w - lean, top, hi), (-w + lean, top, hi)], paint)
-    put(pane, np.array(glass) * 1.6, 0.994, (0.16, 0.15, 0.12) if kind == "bus" else None)
-    beam = 3.0 if moving else 0.0
-    red, white = (1.0 * beam, 0.05 * beam, 0.03 * beam), (2.2 * beam, 2.1 * beam, 1.8 * beam)
-    panel(low - 0.12, low + 0.12, -w, w, end, dark)
-    for s in (-1, 1):
-        inner, outer = s * (w - 0.42), s * (w - 0.06)
-        panel(0.02, low, s * (w - 0.3), s * (w - 0.05), end, dark)
-        panel(
-            belt - 0.3,
-            belt - 0.1,
-            inner,
-            outer,
-            end,
-            (0.5, 0.02, 0.02) if away else (0.75, 0.75, 0.7),
-            red if away else white,
+        for side in (-1, 1):
+            towards_us = (canvas.eye[0] - self.x) * side * (1 if self.away else -1)
+            if towards_us > w:
+                self._flank(canvas, side)
+        self._end(canvas)
+
+    def _shade(self, canvas: Canvas, sun: np.ndarray) -> None:
+        """Shadow thrown on the ground, and the darkness right under the body."""
+        b, w = self.body, self.body.wide / 2
+        x0, x1, z0, z1 = self.x - w, self.x + w, self.z, self.z + b.long
+        canvas.shadows.append((np.array([(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)]), 0.0, 0.25))
+        dx, dz = (-sun[[0, 2]] / sun[1] * b.top * 0.9).tolist()
+        far_x, near_x = (x0, x1) if dx < 0 else (x1, x0)
+        far_z, near_z = (z0, z1) if dz < 0 else (z1, z0)
+        outline = [(near_x, 0, far_z), (near_x, 0, near_z), (far_x, 0, near_z), (far_x + dx, 0, near_z + dz)]
+        outline += [(far_x + dx, 0, far_z + dz), (near_x + dx, 0, far_z + dz)]
+        canvas.shadows.append((np.array(outline), 0.0, 1.0))
+
+    def _flank(self, canvas: Canvas, side: int) -> None:
+        """One long side: doors, panes and wheels."""
+        b, skin, detailed = self.body, _tint(self.colour, 0.9), self.z < DETAIL
+        foot, cap = side * b.wide / 2, side * (b.wide / 2 - b.lean)
+
+        def on_glass(along: float, up: float) -> Point:
+            low = b.rear[0] + (b.front[0] - b.rear[0]) * along
+            high = b.rear[1] + (b.front[1] - b.rear[1]) * along
+            return foot + (cap - foot) * up, b.belt + (b.top - b.belt) * up, low + (high - low) * up
+
+        self._put(
+            canvas,
+            [(foot, b.sill, 0), (foot, b.sill, b.long), (foot, b.belt, b.long), (foot, b.belt, 0)],
+            skin,
         )
-        if moving:
-            spot = at([(s * (w - 0.25), belt - 0.2, end)])[0] - (0, 0, 0.15)
-            canvas.lights.append(
-                Light(
-                    spot,
-                    (1.0, 0.06, 0.03) if away else (1.0, 0.95, 0.8),
-                    0.25 if away else 1.0,
-                    0.35 if away else 0.8,
+        self._put(canvas, [on_glass(0, 0), on_glass(1, 0), on_glass(1, 1), on_glass(0, 1)], skin)
+        bus = self.kind == "bus"
+        low, high = (0.12, 0.72) if bus else (0.08, 0.86)
+        for start, stop in pairwise(np.linspace(0.04, 0.96, (b.panes if detailed else 1) + 1).tolist()):
+            left, right = start + 0.012, stop - 0.012
+            pane = [on_glass(left, low), on_glass(right, low), on_glass(right, high), on_glass(left, high)]
+            self._put(canvas, pane, GLASS, 0.994, INSIDE if bus else None)
+        if not detailed:
+            return
+        turn = np.linspace(0, 2 * np.pi, 13)[:-1]
+        for centre in (0.19 * b.long, 0.81 * b.long):
+            for radius, tyre in ((b.wheel, DARK), (b.wheel * 0.6, (0.3, 0.3, 0.32))):
+                rim = [(foot, b.wheel + radius * np.sin(a), centre + radius * np.cos(a)) for a in turn]
+                self._put(canvas, rim, tyre, 0.995)
+
+    def _end(self, canvas: Canvas) -> None:
+        """The end that faces us: panel, glass, wheels, bumper, plate or grille, lamps."""
+        b, w = self.body, self.body.wide / 2
+        end = 0.0 if self.away else b.long
+        low, high = b.rear if self.away else b.front
+
+        def panel(
+            y0: float, y1: float, x0: float, x1: float, albedo: Colour, light: Colour | None = None
+        ) -> None:
+            self._put(
+                canvas, [(x0, y0, end), (x1, y0, end), (x1, y1, end), (x0, y1, end)], albedo, 0.992, light
+            )
+
+        c = w - b.lean
+        self._put(
+            canvas, [(-w, b.sill, end), (w, b.sill, end), (w, b.belt, end), (-w, b.belt, end)], self.colour
+        )
+        self._put(
+            canvas, [(-w, b.belt, low), (w, b.belt, low), (c, b.top, high), (-c, b.top, high)], self.colour
+        )
+        y0, y1, i, j = b.belt + 0.06, b.top - 0.1, w - 0.12, c - 0.08
+        bus = self.kind == "bus"
+        pane = [(-i, y0, low), (i, y0, low), (j, y1, high), (-j, y1, high)]
+        self._put(canvas, pane, _tint(GLASS, 1.6), 0.994, _tint(INSIDE, 0.5) if bus else None)
+        panel(b.sill - 0.12, b.sill + 0.12, -w, w, DARK)
+        lens, shine = (
+            ((0.5, 0.02, 0.02), (3.0, 0.15, 0.09)) if self.away else ((0.75, 0.75, 0.7), (6.6, 6.3, 5.4))
+        )
+        for s in (-1, 1):
+            panel(0.02, b.sill, s * (w - 0.3), s * (w - 0.05), DARK)
+            panel(
+                b.belt - 0.3,
+                b.belt - 0.1,
+                s * (w - 0.42),
+                s * (w - 0.06),
+                lens,
+                shine if self.moving else None,
+            )
+            if self.moving:
+                place = self._place([(s * (w - 0.25), b.belt - 0.2, end)])[0] - np.array(
+                    (0, 0, 0.15), np.float32
                 )
-            )
-    if away:
-        panel(low + 0.18, low + 0.32, -0.26, 0.26, end, (0.7, 0.7, 0.65))
-    else:
-        panel(low + 0.16, low + 0.34, -w + 0.5, w - 0.5, end, dark)
-    if kind == "bus":
-        panel(top - 0.45, top - 0.15, -0.8, 0.8, end, dark, (0.9, 0.5, 0.1))
+                lamp = ((1.0, 0.06, 0.03), 0.25, 0.35) if self.away else ((1.0, 0.95, 0.8), 1.0, 0.8)
+                canvas.lights.append(Light(place, *lamp))
+        if self.away:
+            panel(b.sill + 0.18, b.sill + 0.32, -0.26, 0.26, (0.7, 0.7, 0.65))
+        else:
+            panel(b.sill + 0.16, b.sill + 0.34, 0.5 - w, w - 0.5, DARK)
+        if bus:
+            panel(b.top - 0.45, b.top - 0.15, -0.8, 0.8, DARK, (0.9, 0.5, 0.1))
