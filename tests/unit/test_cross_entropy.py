@@ -34,9 +34,11 @@ def test_autocast_changes_nothing() -> None:
     plain = cross_entropy(logits, label, weight)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = cross_entropy(logits, label, weight)
-        assert cross_entropy(logits.bfloat16(), label, weight).dtype == torch.float32
+        coarse = cross_entropy(logits.bfloat16(), label, weight)
     assert inside.dtype == torch.float32
     assert torch.equal(inside, plain)
+    # Half-precision logits are widened before they are enlarged, not after.
+    assert torch.equal(coarse, cross_entropy(logits.bfloat16().float(), label, weight))
 
 
 def test_enlarge_uses_half_pixel_centres_and_leaves_the_right_size_alone() -> None:
