@@ -78,8 +78,8 @@ def augment(
     """Image (H, W, 3) and mask (H, W) -> crops of both; a pure function of its arguments.
 
     Own generators for every call, because albumentations 2.0.8 repeats its stream across workers and epochs
-    (albumentations #2473); and shared ones, because its `set_random_seed` seeds every transform alike, which
-    ties the flip to the crop position.
+    (albumentations #2473); and one pair for all transforms, because its `set_random_seed` would start each of
+    them on the same numbers.
     """
     pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
     out = pipeline(image=image, mask=mask)

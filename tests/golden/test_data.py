@@ -1,0 +1,62 @@
+"""Resizing, the category-limited crop and label conversion against the published implementation's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pipeline.data.augment import crop_with_category_limit
+from pipeline.data.formats import label_lut
+from pipeline.data.labels import apply_lut, class_pixels
+from pipeline.edge.classes import CLASSES, palette
+from pipeline.edge.images import fit_size
+from pipeline.params import FoldersData, Pictures
+
+Golden = Callable[[str], dict[str, np.ndarray]]
+
+# Raw ids in the order of the 19 train ids.
+CITYSCAPES = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+SYNTHIA = [3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11]
+
+
+def test_aspect_is_kept(golden: Golden) -> None:
+    data = golden("resize_and_crop")
+    for (w, h, long, short), (new_w, new_h) in zip(data["w_h_scaleL_scaleS"], data["new_w_h"], strict=True):
+        assert fit_size(int(h), int(w), (int(short), int(long))) == (new_h, new_w)
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_category_limited_crop(golden: Golden, case: int) -> None:
+    data = golden("resize_and_crop")
+    assert int(data["n_crop_cases"]) == 2
+    label = data[f"k{case}_label"].astype(np.uint8)
+    offered = iter(data[f"k{case}_boxes"])
+    drawn = []
+
+    def draw_box() -> tuple[int, int, int, int]:
+        y1, y2, x1, x2 = next(offered).tolist()
+        drawn.append(y1)
+        return y1, y2, x1, x2
+
+    y1, y2, x1, x2 = crop_with_category_limit(label, draw_box)
+    assert len(drawn) == int(data[f"k{case}_n_drawn"])
+    np.testing.assert_array_equal(label[y1:y2, x1:x2], data[f"k{case}_kept_label"])
+
+
+@pytest.mark.parametrize(("name", "raw_ids"), [("gta", CITYSCAPES), ("synthia", SYNTHIA)])
+def test_id_map(golden: Golden, name: str, raw_ids: list[int]) -> None:
+    data = golden("label_maps")
+    folder = Pictures.model_validate({"images": "images"})
+    ids = {raw: CLASSES[train_id].name for train_id, raw in enumerate(raw_ids)}
+    lut = label_lut(
+        FoldersData.model_validate({"format": "folders", "root": ".", "train": folder, "id_map": ids})
+    )
+    label = apply_lut(data[f"{name}_raw"].astype(np.uint16), lut)
+    np.testing.assert_array_equal(label, data[f"{name}_trainid"])
+    assert class_pixels(label) == data[f"{name}_class_pixels"].tolist()
+
+
+def test_palette(golden: Golden) -> None:
+    np.testing.assert_array_equal(palette()[:19], golden("label_maps")["palette"])
