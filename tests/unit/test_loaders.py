@@ -34,7 +34,7 @@ def params(**train: Any) -> Params:
 
 @pytest.fixture(scope="module")
 def domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
-    """Pictures whose red channel is 20 times the id of the label, so that a crop can be held against its label."""
+    """Pictures whose red channel is 20 times the id of the label, so that crops can be held against it."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     records: Domains = ([], [])
