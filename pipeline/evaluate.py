@@ -48,10 +48,7 @@ def run(
     source_records = of_split(read_index(workspace.index("source")), "val")
     target_records = target_pictures(read_index(workspace.index("target")))
     network = _trained(params, workspace.weights(method), method, device)
-    folder = workspace.pictures(method)
-    beside = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    kept = Kept(beside, target_records, params.evaluate.pictures)
+    kept = Kept(workspace.pictures(method), target_records, params.evaluate.pictures)
 
     luts = {"source": label_lut(params.data.source), "target": label_lut(params.data.target)}
     source = score_pictures(network, source_records, luts["source"], params, device, f"{method} on source")
@@ -71,9 +68,7 @@ def run(
         )
         metrics["teacher"] = {"target": {"miou": score_block(scores.stack().sum(axis=0))["miou"]}}
 
-    _write_folder(folder, beside, kept, method, source, target)
-    _write_confusions(workspace.confusion(method), source, target)
-    write_json(workspace.metrics(method), metrics)
+    write(workspace, method, metrics, source, target, kept)
     _print(method, metrics, source, target)
     return metrics
 
@@ -88,11 +83,16 @@ def target_pictures(records: Sequence[Record]) -> list[Record]:
 
 
 class Kept:
-    """Stores the classes of up to 60 target pictures as index PNGs; the grid's pictures are among them."""
+    """Stores the classes of up to 60 target pictures as index PNGs, beside `folder` until `finish`.
+
+    The `shown` pictures of the grid are among them.
+    """
 
     def __init__(self, folder: Path, records: Sequence[Record], shown: int) -> None:
-        self.folder = folder / "predictions"
-        self.folder.mkdir(parents=True)
+        self.folder = folder
+        self.beside = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(self.beside, ignore_errors=True)
+        (self.beside / "predictions").mkdir(parents=True)
         positions = spread(records, KEPT_PREDICTIONS)
         kept = [records[i] for i in positions]
         in_grid = set(spread(kept, shown))
@@ -111,7 +111,13 @@ class Kept:
     def add(self, record: Record, prediction: Prediction) -> None:
         """Store a picture's classes if it is one of the kept."""
         if name := self._file_of.get(record.image):
-            (self.folder.parent / name).write_bytes(index_png(prediction.classes))
+            (self.beside / name).write_bytes(index_png(prediction.classes))
+
+    def finish(self) -> None:
+        """List the stored pictures and put the new folder in the old one's place."""
+        write_json(self.beside / "pictures.json", self.rows)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.replace(self.beside, self.folder)
 
 
 def protocol(
@@ -161,28 +167,23 @@ def _trained(params: Params, weights: Path, method: str, device: torch.device) -
     return network.to(device).eval()
 
 
-def _write_folder(
-    folder: Path, beside: Path, kept: Kept, method: str, source: Scores, target: Scores
+def write(
+    workspace: Workspace, method: str, metrics: dict[str, Any], source: Scores, target: Scores, kept: Kept
 ) -> None:
-    """Complete the folder beside and swap it in whole."""
+    """Write every file of an evaluation, metrics/<method>.json last."""
     domain, scores = ("target", target) if target.images else ("source", source)
     if scores.images:
         confusion = scores.stack().sum(axis=0)
         title = f"{LABELS[method]}: {domain} pixels by labelled and predicted class, % of the row"
-        (beside / f"confusion_{domain}.png").write_bytes(confusion_picture(confusion, title))
+        (kept.beside / f"confusion_{domain}.png").write_bytes(confusion_picture(confusion, title))
         bars = [
             {"class": n, "iou": v} for n, v in score_block(confusion)["per_class"].items() if v is not None
         ]
-        write_json(beside / "per_class.json", bars)
-        write_json(beside / "reliability.json", scores.calibration.curve())
-    write_json(beside / "pictures.json", kept.rows)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
-
-
-def _write_confusions(path: Path, source: Scores, target: Scores) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp.npz")
+        write_json(kept.beside / "per_class.json", bars)
+        write_json(kept.beside / "reliability.json", scores.calibration.curve())
+    kept.finish()
+    npz = workspace.confusion(method)
+    beside = npz.with_suffix(".tmp.npz")
     np.savez_compressed(
         beside,
         source=source.stack(),
@@ -191,7 +192,8 @@ def _write_confusions(path: Path, source: Scores, target: Scores) -> None:
         target_images=np.array(target.images, dtype=str),
         target_conditions=np.array(target.conditions, dtype=str),
     )
-    os.replace(beside, path)
+    os.replace(beside, npz)
+    write_json(workspace.metrics(method), metrics)
 
 
 def _print(method: str, metrics: dict[str, Any], source: Scores, target: Scores) -> None:

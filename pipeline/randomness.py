@@ -11,11 +11,14 @@ class Stream(IntEnum):
     """Independent sequences of one run."""
 
     WEIGHTS = 0
-    BATCH = 1
-    METHOD = 2
+    METHOD = 1
+    SOURCE_ORDER = 100
+    TARGET_ORDER = 101
+    SOURCE_AUGMENT = 102
+    TARGET_AUGMENT = 103
 
 
 def step_seed(seed: int, stream: Stream, step: int = 0, rank: int = 0) -> int:
-    """A 63-bit seed for one generator of one step."""
+    """A 63-bit seed for one generator of one step (or of one picture's place in the run)."""
     state = np.random.SeedSequence([seed, int(stream), step, rank]).generate_state(1, np.uint64)
     return int(state[0] >> 1)

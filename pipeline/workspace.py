@@ -19,10 +19,10 @@ class Workspace:
         return self.root / "checkpoints" / method
 
     def weights(self, method: str) -> Path:
-        return self.root / "weights" / f"{method}.safetensors"
+        return self.root / "weights" / method / "student.safetensors"
 
     def teacher_weights(self, method: str) -> Path:
-        return self.root / "weights" / f"{method}.teacher.safetensors"
+        return self.root / "weights" / method / "teacher.safetensors"
 
     def dvclive(self, method: str) -> Path:
         return self.root / "dvclive" / method

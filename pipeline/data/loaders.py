@@ -16,9 +16,7 @@ from pipeline.data.index import Record
 from pipeline.data.labels import read_label
 from pipeline.edge.images import enlarge_nearest, fit_size, read_image, resize_image
 from pipeline.params import Params
-
-# The streams of randomness: the order of each domain's pictures, and the augmentation of each.
-SOURCE_ORDER, TARGET_ORDER, SOURCE_AUGMENT, TARGET_AUGMENT = range(100, 104)
+from pipeline.randomness import Stream, step_seed
 
 Batch = dict[str, Any]
 """One training step of one rank, B = train.batch_size, (h, w) = train.crop:
@@ -59,8 +57,8 @@ class TrainingBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         first = (step * self.world + self.rank) * self.per_rank
         places = range(first, first + self.per_rank)
-        sources = [self.source[shuffled(self.seed, SOURCE_ORDER, len(self.source), p)] for p in places]
-        targets = [self.target[shuffled(self.seed, TARGET_ORDER, len(self.target), p)] for p in places]
+        sources = [self.source[shuffled(self.seed, Stream.SOURCE_ORDER, len(self.source), p)] for p in places]
+        targets = [self.target[shuffled(self.seed, Stream.TARGET_ORDER, len(self.target), p)] for p in places]
         source = [self._source(record, place) for record, place in zip(sources, places, strict=True)]
         target = [self._target(record, place) for record, place in zip(targets, places, strict=True)]
         return {
@@ -80,13 +78,13 @@ class TrainingBatches(Dataset[Batch]):
         size = fit_size(record.height, record.width, self.size)
         image = resize_image(read_image(record.image), size)
         label = enlarge_nearest(read_label(record.label, self.lut), size)
-        return augment(self.augment_source, image, label, number(self.seed, SOURCE_AUGMENT, place))
+        return augment(self.augment_source, image, label, step_seed(self.seed, Stream.SOURCE_AUGMENT, place))
 
     def _target(self, record: Record, place: int) -> tuple[np.ndarray, np.ndarray]:
         size = fit_size(record.height, record.width, self.size)
         image = resize_image(read_image(record.image), size)
         valid = np.ones(size, np.uint8)
-        return augment(self.augment_target, image, valid, number(self.seed, TARGET_AUGMENT, place))
+        return augment(self.augment_target, image, valid, step_seed(self.seed, Stream.TARGET_AUGMENT, place))
 
 
 def training_loader(
@@ -109,11 +107,6 @@ def training_loader(
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_single_threaded,
     )
-
-
-def number(*key: int) -> int:
-    """A 64-bit seed that depends on every part of the key."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
 
 
 def shuffled(seed: int, stream: int, count: int, place: int) -> int:

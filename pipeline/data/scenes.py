@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
 from pipeline.data.street.canvas import Canvas
 from pipeline.data.street.layout import draw_street
@@ -79,10 +81,14 @@ def draw_scene(
     town = np.random.default_rng([seed, index, int(domain == "target")])
     weather = np.random.default_rng([seed, index, int(domain == "target"), 1 + CONDITIONS.index(condition)])
     canvas = Canvas(
-        height * 2, width * 2, focal=2 * width * style.zoom * town.uniform(0.95, 1.05),
-        horizon=2 * height * town.uniform(*style.horizon), eye=np.array([0, town.uniform(*style.eye), 0], np.float32),
-        yaw=float(town.normal(0, 0.035)), pitch=float(np.radians(town.uniform(*style.pitch))),
-    )  # fmt: skip
+        height * 2,  # two by two samples a pixel
+        width * 2,
+        focal=2 * width * style.zoom * town.uniform(0.95, 1.05),
+        horizon=2 * height * town.uniform(*style.horizon),
+        eye=np.array([0, town.uniform(*style.eye), 0], np.float32),
+        yaw=float(town.normal(0, 0.035)),
+        pitch=float(np.radians(town.uniform(*style.pitch))),
+    )
     side = 1 if town.random() < 0.5 else -1
     sun = np.array([side * town.uniform(0.35, 0.8), town.uniform(0.5, 0.9), town.uniform(-0.7, -0.1)])
     sun /= np.linalg.norm(sun)
@@ -116,6 +122,8 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
             f"{root} holds files that mic-adapt did not draw; name an empty folder as scenes root."
         )
     fresh, old = root.with_name(root.name + ".tmp"), root.with_name(root.name + ".old")
+    console = Console()
+    console.print(f"drawing {sum(record[k] for k in keys[3:])} scenes into {root}", highlight=False)
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("images", "labels", "splits"):
@@ -124,7 +132,9 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
         domain: Literal["source", "target"] = "source" if split.startswith("source") else "target"
         start = VAL_START if split.endswith("val") else 0
         lines = []
-        for i in range(record[split]):
+        for i in track(
+            range(record[split]), f"drawing {split}", console=console, disable=not console.is_terminal
+        ):
             condition = "clear" if domain == "source" else ("night", "fog")[i % 2]
             scene = draw_scene(
                 record["seed"], start + i, domain, condition, record["height"], record["width"]

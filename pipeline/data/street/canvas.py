@@ -143,25 +143,40 @@ class Canvas:
         right, up, ahead = (self.axes @ normal).tolist()
         slope = self.ray_x[cols] * right + (self.ray_y[rows] * up + ahead)[:, None]
         t = offset / np.where(slope < 0, slope, -1e-9)
-        hit = mask & (t * nearer < self.depth[rows, cols])
-        if not hit.any():
+        row, column = np.nonzero(mask & (t * nearer < self.depth[rows, cols]))
+        if not len(row):
             return
-        t = t[hit]
-        self.depth[rows, cols][hit] = t
-        self.normal[rows, cols][hit] = normal / np.sqrt(normal @ normal)
-        self.on_ground[rows, cols][hit] = False
-        self.label[rows, cols][hit] = label
+        t = t[row, column]
+        where = (row + rows.start) * self.width + (column + cols.start)
         light: np.ndarray | Colour | None = emission
         if callable(paint):
-            points = self.eye + t[:, None] * self.rays[rows, cols][hit]
+            points = self.eye + t[:, None] * self.rays.reshape(-1, 3)[where]
             albedo, light, opacity = paint(points, t)
             if opacity is not None:
-                behind = self.albedo[rows, cols][hit]
+                behind = self.albedo.reshape(-1, 3)[where]
                 albedo = behind + (albedo - behind) * opacity[:, None]
         else:
             albedo = paint
-        self.albedo[rows, cols][hit] = albedo
-        self.emission[rows, cols][hit] = 0.0 if light is None else light
+        self._write(
+            where, t, normal / np.sqrt(normal @ normal), label, albedo, 0.0 if light is None else light
+        )
+
+    def _write(
+        self,
+        where: np.ndarray,
+        t: np.ndarray,
+        normal: np.ndarray | Colour,
+        label: np.ndarray | int,
+        albedo: np.ndarray | Colour,
+        emission: np.ndarray | Colour | float,
+    ) -> None:
+        """Replace the record of the pixels `where` (flat indices, (n,))."""
+        self.depth.reshape(-1)[where] = t
+        self.label.reshape(-1)[where] = label
+        self.on_ground.reshape(-1)[where] = False
+        self.normal.reshape(-1, 3)[where] = normal
+        self.albedo.reshape(-1, 3)[where] = albedo
+        self.emission.reshape(-1, 3)[where] = emission
 
     def sprite(
         self, sprite: Sprite, x: float, z: float, width: float, height: float, tint: Colour = (1, 1, 1)
@@ -178,19 +193,17 @@ class Canvas:
         row = (t * self.rays_up[rows, cols] + (float(self.eye[1]) - top)) * (-h / height)
         column = np.clip(column, 0, w - 1).astype(np.int32)
         row = np.clip(row, 0, h - 1).astype(np.int32)
-        hit = mask & (t < self.depth[rows, cols]) & (sprite.label[row, column] != IGNORE)
-        if not hit.any():
+        i, j = np.nonzero(mask & (t < self.depth[rows, cols]) & (sprite.label[row, column] != IGNORE))
+        if not len(i):
             return
-        column, row = column[hit], row[hit]
-        behind = self.albedo[rows, cols][hit]
-        opacity = sprite.opacity[row, column][:, None]
-        front = sprite.albedo[row, column] * np.array(tint, np.float32)
-        self.albedo[rows, cols][hit] = behind + (np.minimum(front, 1) - behind) * opacity
-        self.emission[rows, cols][hit] = sprite.emission[row, column]
-        self.label[rows, cols][hit] = sprite.label[row, column]
-        self.depth[rows, cols][hit] = t[hit]
-        self.normal[rows, cols][hit] = (0, 0.35, -0.94)
-        self.on_ground[rows, cols][hit] = False
+        where = (i + rows.start) * self.width + (j + cols.start)
+        row, column = row[i, j], column[i, j]
+        behind = self.albedo.reshape(-1, 3)[where]
+        front = np.minimum(sprite.albedo[row, column] * np.array(tint, np.float32), 1)
+        albedo = behind + (front - behind) * sprite.opacity[row, column][:, None]
+        label, emission = sprite.label[row, column], sprite.emission[row, column]
+        # Rounded things: they take light from the camera's side and some from above.
+        self._write(where, t[i, j], (0, 0.35, -0.94), label, albedo, emission)
 
     def cast_shadows(self) -> None:
         """Darken what is left of the ground under the collected shadows, once everything stands."""

@@ -58,29 +58,30 @@ def _fill_sky(
     linear[sky] = colour * (1 - puff) + np.array(cloud) * puff
 
 
-def _in_sun(canvas: Canvas, points: np.ndarray, sun: np.ndarray, skylines: list[Skyline]) -> np.ndarray:
+def _in_sun(canvas: Canvas, sun: np.ndarray, skylines: list[Skyline]) -> np.ndarray:
     """Where sunlight arrives past the building fronts, float (H, W)."""
-    lit = canvas.visible.copy()
+    lit, (across, up, ahead) = canvas.visible.copy(), _points(canvas)
+    to_right, to_top, to_front = sun.tolist()
     for line in skylines:
-        if line.x * sun[0] <= 0:
+        if line.x * to_right <= 0:
             continue
-        reach = (line.x - points[..., 0]) / sun[0]
-        z = np.clip(points[..., 2] + reach * sun[2], 0, len(line.heights) - 1).astype(np.int32)
-        lit[(reach > 0.05) & (points[..., 1] + reach * sun[1] < line.heights[z])] = 0
+        reach = (line.x - across) * (1 / to_right)
+        z = np.clip(ahead + reach * to_front, 0, len(line.heights) - 1).astype(np.int32)
+        lit[(reach > 0.05) & (up + reach * to_top < line.heights[z])] = 0
     return lit
 
 
-def _points(canvas: Canvas) -> np.ndarray:
-    return canvas.eye + np.where(np.isinf(canvas.depth), 500.0, canvas.depth)[..., None] * canvas.rays
+def _points(canvas: Canvas) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World x, y and z of every pixel, each (H, W); the sky is put 500 m away."""
+    depth, (x, y, z) = np.minimum(canvas.depth, 500), canvas.eye.tolist()
+    return x + depth * canvas.rays_across, y + depth * canvas.rays_up, z + depth * canvas.rays_ahead
 
 
 def light_day(
     canvas: Canvas, rng: np.random.Generator, sun: np.ndarray, skylines: list[Skyline]
 ) -> np.ndarray:
     """Clear day, linear (H, W, 3): sun with cast shadows, blue sky light, clouds."""
-    facing = np.maximum(canvas.normal @ sun.astype(np.float32), 0) * _in_sun(
-        canvas, _points(canvas), sun, skylines
-    )
+    facing = np.maximum(canvas.normal @ sun.astype(np.float32), 0) * _in_sun(canvas, sun, skylines)
     bluish = np.array((0.34, 0.40, 0.52), np.float32) * rng.uniform(0.9, 1.15)
     warm = np.array((1.45, 1.32, 1.1), np.float32) * rng.uniform(0.85, 1.15)
     ambient = canvas.open * (0.8 + 0.2 * canvas.normal[..., 1])
@@ -102,30 +103,56 @@ def light_fog(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     return apply_fog(linear, canvas.depth, 2.996 / visibility, airlight)
 
 
+def _around(
+    canvas: Canvas, place: np.ndarray, reach: float
+) -> tuple[float, float, float, slice, slice] | None:
+    """Column, row, depth of a place, and the window of `reach` metres around it; None if not in view."""
+    cam = canvas.axes @ (place - canvas.eye)
+    if cam[2] < 1.0:
+        return None
+    x, y = (canvas.centre[i] + sign * canvas.focal * cam[i] / cam[2] for i, sign in ((0, 1), (1, -1)))
+    radius = max(6.0, canvas.focal * reach / cam[2])
+    rows = slice(max(0, int(y - radius)), min(canvas.height, int(y + radius) + 2))
+    cols = slice(max(0, int(x - radius)), min(canvas.width, int(x + radius) + 2))
+    if rows.start >= rows.stop or cols.start >= cols.stop:
+        return None
+    return float(x), float(y), float(cam[2]), rows, cols
+
+
 def _add_glow(canvas: Canvas, linear: np.ndarray, light: Light) -> None:
     """Halo of a lamp that is in view and not hidden: a bright core and a wide faint skirt."""
-    cam = canvas.axes @ (light.place - canvas.eye)
-    if cam[2] < 1.0:
+    found = _around(canvas, light.place, 3 * light.glow)
+    if found is None:
         return
-    x, y = (
-        canvas.centre[0] + canvas.focal * cam[0] / cam[2],
-        canvas.centre[1] - canvas.focal * cam[1] / cam[2],
-    )
-    if not (0 <= x < canvas.width and 0 <= y < canvas.height) or canvas.depth[int(y), int(x)] < cam[2] - 0.6:
+    x, y, depth, rows, cols = found
+    if not (0 <= x < canvas.width and 0 <= y < canvas.height) or canvas.depth[int(y), int(x)] < depth - 0.6:
         return
-    radius = max(2.0, canvas.focal * light.glow / cam[2])
-    reach = int(3 * radius) + 1
-    rows = slice(max(0, int(y) - reach), min(canvas.height, int(y) + reach + 1))
-    cols = slice(max(0, int(x) - reach), min(canvas.width, int(x) + reach + 1))
+    radius = max(2.0, canvas.focal * light.glow / depth)
     dy, dx = np.arange(rows.start, rows.stop)[:, None] - y, np.arange(cols.start, cols.stop)[None] - x
     square = (dx**2 + dy**2) / radius**2
     halo = 1.2 * np.exp(-6 * square) + 0.1 * np.exp(-0.6 * square)
     linear[rows, cols] += (halo[..., None] * np.array(light.colour)).astype(np.float32)
 
 
+def _shine(canvas: Canvas, light: Light, points: tuple[np.ndarray, ...], normal: np.ndarray) -> tuple | None:
+    """Irradiance of one lamp without its colour, and its window; it fades to nothing at the lamp's reach."""
+    reach = 25.0 if light.power > 2 else 7.0
+    found = _around(canvas, light.place, reach)
+    if found is None:
+        return None
+    *_, rows, cols = found
+    x, y, z = (float(p) - q[rows, cols] for p, q in zip(light.place, points, strict=True))
+    square = x * x + y * y + z * z
+    toward = (x * normal[0][rows, cols] + y * normal[1][rows, cols] + z * normal[2][rows, cols]) / np.sqrt(
+        square
+    )
+    fade = np.maximum(1 / (square + 2.0) - 1 / (reach**2 + 2.0), 0)
+    return light.power * np.maximum(toward * 0.85 + 0.15, 0) * fade, rows, cols
+
+
 def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Night, linear (H, W, 3): own headlights, street lamps, lit windows, other cars; dark sky."""
-    points, normal = (np.ascontiguousarray(np.moveaxis(a, 2, 0)) for a in (_points(canvas), canvas.normal))
+    points, normal = _points(canvas), np.ascontiguousarray(np.moveaxis(canvas.normal, 2, 0))
     cast = np.array((1.0, 0.72, 0.42) if rng.random() < 0.6 else (0.85, 0.95, 1.0), np.float32)
     irradiance = (0.034 * canvas.open * (0.75 + 0.25 * canvas.normal[..., 1]))[..., None] * (0.5 + 0.5 * cast)
     # Low beam: inverse square in depth, 15 degrees wide, cut off above the horizon.
@@ -137,15 +164,11 @@ def light_night(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     head = 9.0 * rng.uniform(0.7, 1.3) * lobe * meets / distance**2
     irradiance += head[..., None] * np.array((1.0, 0.95, 0.82), np.float32)
     for light in canvas.lights:
-        if light.power < 0.5:
-            continue
-        x, y, z = (float(p) - q for p, q in zip(light.place, points, strict=True))
-        square = x * x + y * y + z * z
-        cosine = (x * normal[0] + y * normal[1] + z * normal[2]) / np.sqrt(square)
-        shine = light.power * np.maximum(cosine * 0.85 + 0.15, 0) / (square + 2.0)
-        irradiance += shine[..., None] * (
-            np.array(light.colour, np.float32) * (cast if light.power > 2 else 1.0)
-        )
+        found = _shine(canvas, light, points, normal) if light.power > 0.5 else None
+        if found is not None:
+            shine, rows, cols = found
+            colour = np.array(light.colour, np.float32) * (cast if light.power > 2 else 1.0)
+            irradiance[rows, cols] += shine[..., None] * colour
     linear = canvas.albedo * irradiance + 0.30 * rng.uniform(0.6, 1.2) * canvas.emission
     _fill_sky(canvas, linear, (0.006, 0.005, 0.005), (0.001, 0.0012, 0.002), (0.007, 0.006, 0.006), rng)
     for light in canvas.lights:

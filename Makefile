@@ -1,0 +1,32 @@
+# One command each; everything runs in .venv, made on first use.
+SERVE ?= 1
+PORT ?= 7860
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: demo test lint lock seeds clean
+
+demo: .venv/installed
+	dvc repro
+	@if [ "$(SERVE)" != 0 ]; then python -m app --port $(PORT); fi
+
+test: .venv/installed
+	python -m pytest
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	pyright
+	lint-imports
+
+seeds: .venv/installed
+	python -m pipeline.seeds --jobs 2
+
+lock:
+	uv pip compile pyproject.toml --group dev --extra train --extra app --extra gpu --universal --python-version 3.11 \
+		--generate-hashes --quiet --output-file requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	./install.sh
+	@touch $@

@@ -1,0 +1,106 @@
+"""Export: the file honours the contract, agrees with torch, and is not kept where it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import yaml
+
+from pipeline import evaluate, export, prepare, train
+from pipeline.edge.errors import UserError
+from pipeline.edge.images import read_image
+from pipeline.edge.manifest import METADATA_KEY
+from pipeline.edge.runtime import Segmenter
+from pipeline.evaluation.inference import predict
+from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.weights import load_weights
+from pipeline.params import load_params
+from pipeline.workspace import Workspace
+
+
+@pytest.fixture
+def trained(project: Path) -> Workspace:
+    """source_only trained for a few steps and evaluated."""
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    train.run(params, workspace, "source_only")
+    evaluate.run(params, workspace, "source_only")
+    return workspace
+
+
+def test_exported_file_honours_the_contract(trained: Workspace) -> None:
+    params = load_params()
+    manifest = export.run(params, trained, "source_only")
+    path = trained.onnx("source_only")
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape[3]) == ("image", "tensor(uint8)", 3)
+    assert [(o.name, o.type) for o in session.get_outputs()] == [
+        ("classes", "tensor(uint8)"),
+        ("confidence", "tensor(uint8)"),
+    ]
+    for n, h, w in ((1, 32, 32), (3, 64, 160), (2, 128, 96)):
+        classes, confidence = session.run(None, {"image": np.full((n, h, w, 3), 90, np.uint8)})
+        assert np.asarray(classes).shape == (n, h, w)
+        assert np.asarray(confidence).shape == (n, h // 4, w // 4)
+        assert np.asarray(classes).max() < 19
+
+    beside = trained.manifest("source_only").read_text()
+    inside = session.get_modelmeta().custom_metadata_map[METADATA_KEY]
+    assert beside == inside == manifest.to_json()
+    assert json.loads(beside)["hashes"]["onnx"] == export.graph_hash(onnx.load(path))
+    assert manifest.trained_classes == (0, 2, 10)
+    assert manifest.conditions == ("night",)
+    assert manifest.parity is not None
+    assert manifest.parity["agreement_min"] >= 0.9999
+    assert sorted({tuple(s[1:]) for s in manifest.parity["shapes"]}) == [(64, 96), (96, 160)] or len(
+        {tuple(s[1:]) for s in manifest.parity["shapes"]}
+    ) >= 2
+    assert {s[0] for s in manifest.parity["shapes"]} == {1, 2}
+    assert not list(path.parent.glob(".*")), "nothing half-written stays"
+
+
+def test_edge_runtime_gives_the_classes_of_the_torch_model(trained: Workspace) -> None:
+    params = load_params()
+    export.run(params, trained, "source_only")
+    network = build_segmenter(params.network, pretrained=False).eval()
+    load_weights(network, trained.weights("source_only"))
+    segmenter = Segmenter(trained.onnx("source_only"))
+    for path in sorted(Path("data/tiny/target/val/images").glob("*.png")):
+        image = read_image(path)
+        expected = predict(network, image, size=params.data.size)
+        found = segmenter.segment(image)
+        assert (expected.classes == found.classes).mean() >= 0.9999
+        assert np.abs(expected.confidence - found.confidence).max() <= 1.5 / 255
+
+
+def test_parity_gate_refuses_a_graph_that_differs(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = export.export_graph
+
+    def shifted(graph: export.EdgeGraph, path: Path, params: object) -> None:
+        with torch.no_grad():
+            graph.network.segmentation_head[0].bias.add_(torch.linspace(-4, 4, 19))  # type: ignore[union-attr]
+        honest(graph, path, params)  # type: ignore[arg-type]
+        with torch.no_grad():
+            graph.network.segmentation_head[0].bias.sub_(torch.linspace(-4, 4, 19))  # type: ignore[union-attr]
+
+    monkeypatch.setattr(export, "export_graph", shifted)
+    with pytest.raises(UserError, match=r"torch and ONNX agree on 0\.\d+ .*below export\.parity_agreement"):
+        export.run(load_params(), trained, "source_only")
+    assert not trained.onnx("source_only").exists()
+    assert not list(trained.onnx("source_only").parent.glob("*")), "nothing half-written stays"
+
+
+def test_missing_weights_are_one_sentence(project: Path) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    prepare.run(load_params(), Workspace())
+    with pytest.raises(UserError, match=r"student\.safetensors does not exist"):
+        export.run(load_params(), Workspace(), "mic")

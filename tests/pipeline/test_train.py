@@ -1,0 +1,167 @@
+"""Training: every method learns, a killed run continues to the same weights, a changed one starts afresh."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from pipeline import prepare, train
+from pipeline.edge.errors import UserError
+from pipeline.params import load_params
+from pipeline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def edit(project: Path, **train_keys: object) -> None:
+    """Change keys of the block `train` of params.yaml."""
+    path = project / "params.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["train"] |= train_keys
+    path.write_text(yaml.safe_dump(raw))
+
+
+def weights(project: Path, method: str = "mic") -> dict[str, torch.Tensor]:
+    return load_file(Workspace(project).weights(method))
+
+
+def start(method: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline.train", "--method", method]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("method", ["source_only", "self_training", "mic"])
+def test_every_method_trains_and_writes_its_outputs(project: Path, method: str) -> None:
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    assert train.run(params, workspace, method) == 0
+    assert workspace.weights(method).exists()
+    assert workspace.teacher_weights(method).exists() == (method != "source_only")
+    curves = {p.stem for p in workspace.dvclive(method).rglob("*.tsv")}
+    losses = {"source_only": {"source"}, "self_training": {"source", "mixed"}, "mic": {"source", "mixed", "masked"}}
+    assert losses[method] <= curves
+    assert not (losses["mic"] - losses[method]) & curves
+    pictures = sorted((workspace.dvclive(method) / "pictures").glob("*.png"))
+    assert [p.name for p in pictures] == ["step_000003.png", "step_000006.png"]
+    assert Image.open(pictures[0]).width == 64 * {"source_only": 3, "self_training": 8, "mic": 10}[method]
+
+
+@pytest.mark.parametrize("mode", ["target", "target_aug", "source", "source_aug", "both", "both_aug"])
+def test_every_mask_mode_trains(project: Path, mode: str) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["train"] |= {"steps": 2, "uda": raw["train"]["uda"] | {"mask_mode": mode}}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    assert train.run(params, workspace, "mic") == 0
+    rows = (workspace.dvclive("mic") / "plots" / "metrics" / "masked.tsv").read_text().splitlines()
+    assert float(rows[-1].split("\t")[-1]) > 0
+
+
+def test_source_loss_falls(project: Path) -> None:
+    edit(project, steps=60, log_every=1, picture_every=0)
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    train.run(params, workspace, "source_only")
+    rows = (workspace.dvclive("source_only") / "plots" / "metrics" / "source.tsv").read_text().splitlines()[1:]
+    losses = [float(row.split("\t")[-1]) for row in rows]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+def test_killed_run_continues_to_the_same_weights(project: Path, tmp_path: Path) -> None:
+    edit(project, steps=40, checkpoint_every=4)
+    params = load_params()
+    whole, broken = Workspace(tmp_path / "whole"), Workspace()
+    for workspace in (whole, broken):
+        prepare.run(params, workspace)
+    train.run(params, whole, "mic")
+
+    process = start("mic")
+    checkpoint = broken.checkpoints("mic") / "last.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    interrupted_at = torch.load(checkpoint, weights_only=True)["step"]
+    assert 4 <= interrupted_at < 40
+    assert not broken.weights("mic").exists()
+
+    process = start("mic")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert f"continuing at step {interrupted_at}" in out
+    expected, found = load_file(whole.weights("mic")), weights(project)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[k], found[k]) for k in expected)
+    steps = [row.split("\t")[0] for row in (broken.dvclive("mic") / "plots/metrics/source.tsv").read_text().split("\n")]
+    assert len(steps) == len(set(steps))
+
+
+def test_ctrl_c_saves_and_says_how_to_continue(project: Path) -> None:
+    edit(project, steps=2000, checkpoint_every=1000, picture_every=0)
+    prepare.run(load_params(), Workspace())
+    process = start("source_only")
+    curve = Workspace().dvclive("source_only") / "plots/metrics/source.tsv"
+    deadline = time.monotonic() + 120
+    while not curve.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command continues" in out
+    assert "Traceback" not in err
+    assert (Workspace().checkpoints("source_only") / "last.pt").exists()
+
+
+def test_changed_params_start_afresh_and_cosmetic_ones_do_not(project: Path, capsys: pytest.CaptureFixture) -> None:
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    train.run(params, workspace, "source_only")
+    edit(project, checkpoint_every=3)
+    train.run(load_params(), workspace, "source_only")
+    assert "continuing at step 6" in capsys.readouterr().out
+    edit(project, batch_size=3)
+    train.run(load_params(), workspace, "source_only")
+    assert "belongs to other params, data or code" in capsys.readouterr().out
+
+
+def test_broken_checkpoint_is_one_sentence(project: Path) -> None:
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    workspace.checkpoints("mic").mkdir(parents=True)
+    (workspace.checkpoints("mic") / "last.pt").write_bytes(b"half a file")
+    with pytest.raises(UserError, match=r"last\.pt cannot be read .*delete it"):
+        train.run(params, workspace, "mic")
+
+
+def test_non_finite_loss_names_step_loss_and_files(project: Path) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["train"]["optimiser"] |= {"lr": 1e30, "warmup_steps": 0}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    with pytest.raises(UserError, match=r"step \d+: the loss 'source' is nan.*data/tiny/source"):
+        train.run(params, workspace, "source_only")
+    assert not workspace.weights("source_only").exists()
+
+
+def test_weights_of_another_encoder_are_refused(project: Path, shared: Path) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["network"] |= {"weights": str(shared / "weights" / "mobilenetv2_100.timm.safetensors")}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    with pytest.raises(UserError, match=r"of \d+ encoder tensors match \(\d+ %\).*another encoder"):
+        train.run(params, workspace, "source_only")

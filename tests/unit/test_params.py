@@ -1,0 +1,100 @@
+"""Params: every mistake is one sentence with the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.edge.errors import UserError
+from pipeline.params import Params, Section, fingerprint, load_params
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_shipped_params_load_and_are_frozen(path: Path) -> None:
+    params = load_params(path)
+    with pytest.raises(ValueError, match="frozen"):
+        params.seed = 3  # type: ignore[misc]
+
+
+def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
+    """The sentence for params.yaml after a change."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    change(raw)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(str(path))
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda r: r["train"]["uda"].update(mask_ratoi=0.5), "unknown key train.uda.mask_ratoi, did you mean 'mask_ratio'?"),
+        (lambda r: r.update(sead=1), "unknown key sead, did you mean 'seed'?"),
+        (lambda r: r["data"]["scenes"].update(hight=1), "unknown key data.scenes.hight, did you mean 'height'?"),
+        (lambda r: r["data"]["source"].update(trian="x"), "unknown key data.source.trian, did you mean 'train'?"),
+        (lambda r: r["train"]["uda"].update(mask_ratio=1.5), "train.uda.mask_ratio = 1.5: input should be less than or equal to 1"),
+        (lambda r: r["train"].update(steps=0), "train.steps = 0: input should be greater than or equal to 1"),
+        (lambda r: r["train"].pop("steps"), "train.steps is missing"),
+        (lambda r: r["data"]["source"].update(format="pascal"), "data.source.format must be one of scenes, camvid, folders"),
+        (lambda r: r["train"]["uda"].update(mask_mode="both"), "needs batch_size 2, not 4"),
+        (lambda r: r["data"].pop("scenes"), "format `scenes` needs the block data.scenes"),
+        (lambda r: r.update(methods=["magic"]), "methods.0 = 'magic': input should be 'source_only', 'self_training' or 'mic'"),
+        (lambda r: r.update(evaluate={"mode": "sliding"}), "mode `sliding` needs window and window_stride"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_sentences(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], expected: str
+) -> None:
+    assert expected in broken(tmp_path, change)
+
+
+def test_unknown_class_name_in_id_map_names_the_nearest(tmp_path: Path) -> None:
+    folders = {"format": "folders", "root": "x", "id_map": {7: "trafic light"}, "train": {"images": "i"}}
+    sentence = broken(tmp_path, lambda r: r["data"].update(source=folders))
+    assert "id_map 7: 'trafic light' is not one of the 19 class names or `ignore`, did you mean 'traffic light'" in sentence
+
+
+def test_missing_file_and_broken_yaml(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml does not exist: run from the project folder"):
+        load_params(tmp_path / "nowhere.yaml")
+    (tmp_path / "bad.yaml").write_text("seed: [1")
+    with pytest.raises(UserError, match=r"bad\.yaml is not valid YAML"):
+        load_params(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="must hold keys"):
+        load_params(tmp_path / "list.yaml")
+
+
+def test_every_field_says_what_it_means() -> None:
+    def sections(section: type[Section]) -> set[type[Section]]:
+        found = {section}
+        for field in section.model_fields.values():
+            for inner in Section.__subclasses__():
+                if inner not in found and inner.__name__ in str(field.annotation):
+                    found |= sections(inner)
+        return found
+
+    for section in sections(Params):
+        assert section.__doc__
+        for name, field in section.model_fields.items():
+            is_block = any(s.__name__ in str(field.annotation) for s in Section.__subclasses__())
+            assert field.description or is_block or name == "format", f"{section.__name__}.{name}"
+
+
+def test_fingerprint_sees_every_change() -> None:
+    params = load_params(ROOT / "params.yaml")
+    same = load_params(ROOT / "params.yaml")
+    other = params.model_copy(update={"seed": 1})
+    assert fingerprint(params) == fingerprint(same) != fingerprint(other)
