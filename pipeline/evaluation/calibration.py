@@ -8,7 +8,7 @@ BINS = 15  # Guo et al., section 3
 
 
 class Calibration:
-    """Sums over the pixels seen so far: for each confidence bin their number, their confidence, how many are right.
+    """Sums over the pixels seen so far: for each bin how many, how sure, how many right.
 
     Bin i holds confidences in (i/15, (i+1)/15]; 0 belongs to the first bin.
     """
@@ -28,7 +28,7 @@ class Calibration:
         self.correct += np.bincount(bins[correct], minlength=BINS)
 
     def error(self) -> float | None:
-        """Mean of |share right - confidence| over bins, weighted by pixels, in 0..1; None before any pixel."""
+        """Mean of |share right - confidence| over bins, weighted by pixels; None before any pixel."""
         total = self.pixels.sum()
         if not total:
             return None
