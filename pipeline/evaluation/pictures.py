@@ -21,7 +21,7 @@ INK, PAPER = (28, 32, 38), (255, 255, 255)
 
 @dataclass(frozen=True)
 class GridRow:
-    """One line of the grid: a picture (H, W, 3), class maps (h, w) of its aspect; `truth` None where unknown."""
+    """One line of the grid: a picture (H, W, 3), class maps (h, w) of its aspect; None: no label."""
 
     title: str
     image: np.ndarray

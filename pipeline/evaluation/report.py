@@ -126,11 +126,11 @@ def _header(report: Report, verdict: Verdict) -> str:
 
 
 def _recovered(before: dict[str, Any], gain: float) -> str:
-    """The tile that sets the gain against what source-only loses from source to target."""
+    """The tile that sets a gain against what source-only loses from source to target."""
     source, target = before["source"]["miou"], before["target"]["miou"]
-    if source is None or source - target < 0.01:
+    if source is None or source - target < 0.01 or gain <= 0:
         return ""
-    share = f"{100 * gain / (source - target):.0f} %".replace("-", "\N{MINUS SIGN}")
+    share = f"{100 * gain / (source - target):.0f}\N{NO-BREAK SPACE}%"
     return _tile("Gap to the source closed", share, f"source-only has {points(source)} there")
 
 

@@ -73,10 +73,10 @@ def limits(params: Params, metrics: dict[str, dict[str, Any]], source: Sequence[
             "The pictures are drawn by a program so that everything can be tried in minutes. "
             "The figures say nothing about real roads."
         )
-    lines.append(
-        "Other training runs: this is one seed. Two seeds can differ by more than the interval above, which "
-        "covers only the choice of pictures. `python -m pipeline.seeds` repeats it over several."
-    )
+    seeds = "Other training runs: this is one seed; python -m pipeline.seeds repeats it over several."
+    if protocol["target_labels"]:
+        seeds += " Two seeds can differ by more than the interval, which covers the choice of pictures alone."
+    lines.append(seeds)
     if protocol["target_labels"]:
         lines.append("Other places, cameras or weather than those of the target pictures above.")
         lines.append(
@@ -119,5 +119,7 @@ def _never_learned(source: Sequence[Record], scored: Sequence[str]) -> list[str]
 
 def _licences(params: Params) -> str:
     data = "; ".join(params.export.data_licences)
-    data = data or "not stated in the params"
+    if not data:
+        drawn = params.data.target.format == "scenes"
+        data = "drawn by this project, Apache-2.0" if drawn else "not stated in the params"
     return f"Code Apache-2.0. Encoder weights: {params.network.licence}. Data: {data}."

@@ -89,17 +89,16 @@ def class_shares(compare: dict[str, Any], before: dict[str, Any], after: dict[st
 
 
 def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
-    """Every method's scores, and the difference of every pair of methods."""
+    """Every method's scores and the differences of pairs; columns without any score are left out."""
     conditions = list(compare["target"]["conditions"])
-    conditions = conditions if len(conditions) > 1 else []
-    last = ["pixels right", "teacher", "calibration error", "mean confidence"]
-    rows = []
-    for method, m in metrics.items():
-        target = m["target"]
-        cells = [m["source"]["miou"], target["miou"], *(target["conditions"][c]["miou"] for c in conditions)]
-        teacher = m.get("teacher", {}).get("target", {}).get("miou")
-        cells += [target["pixel_accuracy"], teacher, target["ece"], target["mean_confidence"]]
-        rows.append([LABELS[method], *(DASH if c is None else points(c) for c in cells)])
+    heads = ["source", "target", *(conditions if len(conditions) > 1 else [])]
+    heads += ["pixels right", "teacher", "calibration error", "mean confidence"]
+    rows = [_score_cells(m, heads[2:-4]) for m in metrics.values()]
+    kept = [i for i in range(len(heads)) if any(row[i] is not None for row in rows)]
+    shown = [
+        [LABELS[m], *(DASH if row[i] is None else points(row[i]) for i in kept)]
+        for m, row in zip(metrics, rows, strict=True)
+    ]
     pairs = [
         [
             f"{LABELS[p['method']]} minus {LABELS[p['baseline']]}",
@@ -107,14 +106,28 @@ def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
             interval(p["miou_gain_ci95"]),
         ]
         for p in compare["pairs"]
+        if p["miou_gain"] is not None
     ]
     return (
-        "<h2>All scores</h2><p class='note'>Out of 100; a dash where there is no label or no such thing. "
-        "Source, target, conditions: mIoU. Teacher: the slowly moving copy used in training, on the target. "
+        "<h2>All scores</h2><p class='note'>Out of 100. Source, target and each condition: mIoU on pictures "
+        "that training never saw. Teacher: the slowly moving copy used in training, on the target. "
         "Calibration error: how far confidence and correctness lie apart, 0 is best.</p>"
-        + _table(["model", "source", "target", *conditions, *last], rows)
+        + _table(["model", *(heads[i] for i in kept)], shown)
         + (_table(["on the target", "points", "95 % interval"], pairs) if len(pairs) > 1 else "")
     )
+
+
+def _score_cells(metrics: dict[str, Any], conditions: Sequence[str]) -> list[Any]:
+    target = metrics["target"]
+    return [
+        metrics["source"]["miou"],
+        target["miou"],
+        *(target["conditions"][c]["miou"] for c in conditions),
+        target["pixel_accuracy"],
+        metrics.get("teacher", {}).get("target", {}).get("miou"),
+        target["ece"],
+        target["mean_confidence"],
+    ]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

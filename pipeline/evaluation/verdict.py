@@ -23,6 +23,11 @@ def points(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def percent(share: float) -> str:
+    """A share in 0..1 as whole percent that never break from their sign."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
 def signed(share: float | None) -> str:
     """A difference of scores as signed points with a true minus; `no score` where unknown."""
     if share is None:
@@ -92,10 +97,10 @@ def _without_labels(compare: dict[str, Any]) -> str:
     parts = []
     if free["changed_share"] is not None:
         parts.append(
-            f"{method} gives {100 * free['changed_share']:.0f} % of the pixels another class than {baseline}."
+            f"{method} gives {percent(free['changed_share'])} of the pixels another class than {baseline}."
         )
     if old is not None and new is not None:
-        parts.append(f"Its mean confidence is {100 * new:.0f} %, against {100 * old:.0f} %.")
+        parts.append(f"Its mean confidence is {percent(new)}, against {percent(old)}.")
     parts.append("Neither says which of the two is right: look at the pictures below and judge by eye.")
     return " ".join(parts)
 
@@ -121,7 +126,10 @@ def winners_and_losers(compare: dict[str, Any]) -> tuple[str, str]:
     down = [n for n in reversed(ranked) if known[n] <= -5e-4][:3]
 
     def named(names: list[str]) -> str:
-        return listed([f"{n} ({signed(known[n])})" for n in names])
+        chance = {
+            n: tone_of(known[n], compare["target"]["per_class_gain_ci95"][n]) == "unclear" for n in names
+        }
+        return listed([f"{n} ({signed(known[n])}{', may be chance' if chance[n] else ''})" for n in names])
 
     won = f"Most gained: {named(up)}." if up else "No class gained." if known else ""
     lost = f"Most lost: {named(down)}." if down else "No class lost." if known else ""
