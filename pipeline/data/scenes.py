@@ -24,7 +24,7 @@ from pipeline.data.street.towns import SOURCE, TARGET
 from pipeline.edge.errors import UserError
 
 CONDITIONS = ("clear", "night", "fog")
-DRAWING = 1  # raise when a change alters the pixels, so that old folders are drawn anew
+DRAWING = 2  # raise when a change alters the pixels, so that old folders are drawn anew
 VAL_START = 1_000_000  # validation scenes are numbered from here: never a training scene
 
 
