@@ -56,8 +56,8 @@ class Page:
             with gr.Column(scale=8, min_width=320, elem_id="stage"):
                 self._lay_out_result()
         with gr.Accordion("Honest limits: what these models are for, and where they fail", open=False):
-            names = models.names
-            gr.HTML("".join(card(models.title(n), models[n].manifest, models.megabytes(n)) for n in names))
+            cards = (card(models.title(n), models[n].manifest, models.megabytes(n)) for n in models.names)
+            gr.HTML(f"<div class='cards'>{''.join(cards)}</div>")
 
     def _lay_out_choice(self) -> None:
         models, (left, right) = self.models, self.models.pair
@@ -71,6 +71,7 @@ class Page:
             [(str(p), p.stem.replace("_", " ")) for p in self.examples],
             show_label=False, columns=3, height="auto", object_fit="cover", allow_preview=False,
             interactive=False, buttons=[], elem_id="examples", visible=bool(self.examples),
+            selected_index=0 if self.examples else None,
         )  # fmt: skip
         choices = [(models.title(name), name) for name in [PHOTO, *models.names]]
         with gr.Group(visible=len(models.names) > 2):
@@ -101,7 +102,7 @@ class Page:
         given = [self.left, self.right, *style]
         shown = [
             self.last, self.note, self.captions, self.slider, self.change, self.legend, self.timing,
-            self.downloads, self.picture,
+            self.downloads, self.picture, self.gallery,
         ]  # fmt: skip
         run = {"show_progress_on": self.slider, "trigger_mode": "always_last", **INFERENCE, **_HIDDEN}
         # Without preprocess=False gradio would decode the upload by its own rules, not by read_image.
@@ -123,8 +124,9 @@ class Page:
     ) -> Sequence[Any]:
         """An upload or a paste. A refused one is taken away; its sentence stays until the next picture."""
         if record is None:
-            return [gr.skip()] * 9
-        return self._respond(Upload.from_record(record), given, progress, keep=True)
+            return [gr.skip()] * 10
+        shown = self._respond(Upload.from_record(record), given, progress)
+        return *shown, None if shown[0] is None else gr.skip(), gr.Gallery(selected_index=None)
 
     def on_example(
         self,
@@ -133,11 +135,11 @@ class Page:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Sequence[Any]:
         """A picture of the gallery."""
-        return self._respond(Upload.from_path(self.examples[event.index]), given, progress)
+        return *self._respond(Upload.from_path(self.examples[event.index]), given, progress), None, gr.skip()
 
     def on_load(self, *given: Any, progress: gr.Progress = gr.Progress()) -> Sequence[Any]:  # noqa: B008
         """A visitor arrives: show what the page does on the first example."""
-        return self._respond(Upload.from_path(self.examples[0]), given, progress)
+        return *self._respond(Upload.from_path(self.examples[0]), given, progress), gr.skip(), gr.skip()
 
     def on_sides(
         self,
@@ -147,8 +149,8 @@ class Page:
     ) -> Sequence[Any]:
         """Another model was picked for one side."""
         if last is None:
-            return [gr.skip()] * 9
-        return self._respond(last.upload, given, progress, keep=True)
+            return [gr.skip()] * 10
+        return *self._respond(last.upload, given, progress), gr.skip(), gr.skip()
 
     def on_style(self, last: Answer | None, *style: Any) -> Sequence[Any]:
         """Other colours for the same classes: no network runs."""
@@ -160,15 +162,13 @@ class Page:
         """Files are written only for those who ask."""
         return [] if last is None else files.downloads(self.files.GRADIO_CACHE, last, _style(*style))
 
-    def _respond(
-        self, upload: Upload, given: Sequence[Any], progress: gr.Progress, keep: bool = False
-    ) -> Sequence[Any]:
-        """New values of everything shown; `keep`: the visitor's own picture stays in its place."""
+    def _respond(self, upload: Upload, given: Sequence[Any], progress: gr.Progress) -> Sequence[Any]:
+        """New values of all that shows results; with a refused picture, of the sentence alone."""
         left, right, *style = given
         try:
             result = answer(self.models, upload, [left, right], progress)
         except UserError as error:
-            return None, words.problem(str(error)), "", None, "", "", "", gr.Accordion(visible=False), None
+            return None, words.problem(str(error)), "", None, "", "", "", gr.Accordion(visible=False)
         drawn = _style(*style)
         return (
             result,
@@ -179,7 +179,6 @@ class Page:
             words.legend(result, drawn),
             words.timing(result, self.models),
             gr.Accordion(open=False, visible=True),
-            gr.skip() if keep else None,
         )
 
     def _pictures(self, result: Answer, style: Style) -> tuple[str, str]:

@@ -29,7 +29,11 @@ LEVELS = 8  # brightness steps, each its own class
 
 def manifest(method: str, size: tuple[int, int] = (64, 128)) -> dict[str, Any]:
     """A valid manifest of a model adapted to night and fog, measured on night alone."""
-    target = {"miou": 0.41, "pixel_accuracy": 0.7, "conditions": {"night": {"miou": 0.41}, "fog": {"miou": None}}}
+    target = {
+        "miou": 0.41,
+        "pixel_accuracy": 0.7,
+        "conditions": {"night": {"miou": 0.41}, "fog": {"miou": None}},
+    }
     return {
         "schema_version": 1,
         "name": method,
@@ -50,7 +54,10 @@ def manifest(method: str, size: tuple[int, int] = (64, 128)) -> dict[str, Any]:
             "pad": "bottom and right, mean colour (124,116,104)",
         },
         "output": {"classes": "uint8 [N,H,W]", "confidence": "uint8 [N,H/4,W/4], round(255*max softmax)"},
-        "metrics": {"source": {"miou": 0.7, "pixel_accuracy": 0.9}, "target": target if method == "mic" else None},
+        "metrics": {
+            "source": {"miou": 0.7, "pixel_accuracy": 0.9},
+            "target": target if method == "mic" else None,
+        },
         "conditions": ["night", "fog"],
         "parity": None,
         "quantisation": None,
@@ -126,7 +133,8 @@ def page_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(600):
+        deadline = time.monotonic() + 300  # gradio takes seconds to import, on a busy machine a minute
+        while time.monotonic() < deadline:
             if server.poll() is not None:
                 pytest.fail(f"the page ended: {log.read_text()}")
             try:

@@ -1,0 +1,66 @@
+"""Starting the page: what is refused, and that neither torch nor the training code comes with it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import main
+from app.models import PHOTO, Models
+from app.page import examples
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_folder_without_models_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--models", str(tmp_path)]) == 2
+    sentence = capsys.readouterr().err
+    assert str(tmp_path) in sentence
+    assert "make demo" in sentence
+    assert sentence.count("\n") == 1
+
+
+def test_a_broken_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mic.onnx").write_bytes(b"not a model")
+    assert main(["--models", str(tmp_path)]) == 3
+    assert "mic.onnx" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_refused(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["--models", str(model_folder), "--port", str(port)]) == 2
+    sentence = f"Port {port} on 127.0.0.1 is taken: choose another with --port.\n"
+    assert capsys.readouterr().err == sentence
+
+
+def test_pairs(model_folder: Path, tmp_path: Path) -> None:
+    assert Models(model_folder).pair == ("source_only", "mic")
+    (tmp_path / "mic.onnx").write_bytes((model_folder / "mic.onnx").read_bytes())
+    assert Models(tmp_path).pair == (PHOTO, "mic")
+    (tmp_path / "b.onnx").write_bytes((model_folder / "source_only.onnx").read_bytes())
+    assert Models(tmp_path).pair == ("b", "mic")
+
+
+def test_the_page_needs_no_torch() -> None:
+    code = (
+        "import sys, app.__main__, app.page, app.look\n"
+        "bad = {'torch', 'timm', 'onnx', 'pipeline.params', 'pipeline.data', 'pipeline.networks',"
+        " 'pipeline.training', 'pipeline.adaptation', 'pipeline.evaluation'} & set(sys.modules)\n"
+        "assert not bad, bad"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_examples_are_pictures_that_may_be_shipped_hard_ones_first() -> None:
+    names = [path.name for path in examples()]
+    assert names[0].startswith("night")
+    told = (ROOT / "app" / "examples" / "README.md").read_text("utf-8")
+    assert [name for name in names if name not in told] == []
