@@ -165,7 +165,7 @@ def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.Infere
     ort.set_default_logger_severity(4)  # errors come as exceptions; its log lines would repeat them
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    # Shapes vary from picture to picture: a memory plan for each is waste. The arena stays on, for it is bounded
+    # Shapes vary from picture to picture: a memory plan each is waste. The arena stays on, for it is bounded
     # (pictures are fitted to one size), and without it every run pays 3 to 12 % for fresh pages.
     options.enable_mem_pattern = False
     if threads is not None:
