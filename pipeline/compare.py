@@ -64,6 +64,7 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
         },
     }
     write_json(workspace.compare, compare)
+    write_json(workspace.summary, summary(compare, metrics))
 
     lut = label_lut(params.data.target)
     _write_grid(workspace.report_dir / "grid.png", rows, predictions, lut)
@@ -77,6 +78,18 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
     write_bytes(workspace.report_dir / "index.html", page.encode())
     _print(compare, metrics, workspace)
     return compare
+
+
+def summary(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The few numbers `dvc metrics show` and `dvc exp show` print, in points of 100; unknown ones are left out."""
+    rows: dict[str, float | None] = {}
+    for m, scored in metrics.items():
+        rows[f"{m} source"] = scored["source"]["miou"]
+        rows[f"{m} target"] = scored["target"]["miou"]
+    rows["gain"] = compare["target"]["miou_gain"]
+    rows |= {f"gain {c}": by["miou_gain"] for c, by in compare["target"]["conditions"].items()}
+    rows["changed"] = compare["label_free"]["changed_share"]
+    return {name: round(100 * value, 2) for name, value in rows.items() if value is not None}
 
 
 def changed_share(before: Sequence[Path], after: Sequence[Path]) -> float | None:

@@ -54,5 +54,9 @@ class Workspace:
         return self.root / "metrics" / "compare.json"
 
     @property
+    def summary(self) -> Path:
+        return self.root / "metrics" / "summary.json"
+
+    @property
     def report_dir(self) -> Path:
         return self.root / "report"

@@ -7,8 +7,11 @@ roads, offices with bands of glass, conifers, another camera. Shapes and layout 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -128,28 +131,38 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for name in ("images", "labels", "splits"):
         (fresh / name).mkdir(parents=True)
-    for split in keys[3:]:
-        domain: Literal["source", "target"] = "source" if split.startswith("source") else "target"
-        start = VAL_START if split.endswith("val") else 0
-        lines = []
-        for i in track(
-            range(record[split]), f"drawing {split}", console=console, disable=not console.is_terminal
+    tasks = [(fresh, split, i, config) for split in keys[3:] for i in range(record[split])]
+    # Spawned, because a forked child would share the threads of libraries the parent has loaded.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        drawn = pool.map(_write_scene, *zip(*tasks, strict=True), chunksize=8)
+        for _ in track(
+            drawn, "drawing", total=len(tasks), console=console, disable=not console.is_terminal
         ):
-            condition = "clear" if domain == "source" else ("night", "fog")[i % 2]
-            scene = draw_scene(
-                record["seed"], start + i, domain, condition, record["height"], record["width"]
-            )
-            name = f"{split}_{i:04d}"
-            Image.fromarray(scene.image).save(fresh / "images" / f"{name}.png", compress_level=3)
-            if split != "target_train":
-                Image.fromarray(scene.label).save(fresh / "labels" / f"{name}.png")
-            lines.append(f"{name} {condition}\n")
+            pass
+    for split in keys[3:]:
+        lines = [f"{split}_{i:04d} {_condition(split, i)}\n" for i in range(record[split])]
         (fresh / "splits" / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
     (fresh / "scenes.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if root.exists():
         root.rename(old)
     fresh.rename(root)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _condition(split: str, index: int) -> str:
+    return "clear" if split.startswith("source") else ("night", "fog")[index % 2]
+
+
+def _write_scene(folder: Path, split: str, index: int, config: ScenesConfig) -> None:
+    domain: Literal["source", "target"] = "source" if split.startswith("source") else "target"
+    start = VAL_START if split.endswith("val") else 0
+    scene = draw_scene(
+        config.seed, start + index, domain, _condition(split, index), config.height, config.width
+    )
+    name = f"{split}_{index:04d}.png"
+    Image.fromarray(scene.image).save(folder / "images" / name, compress_level=3)
+    if split != "target_train":
+        Image.fromarray(scene.label).save(folder / "labels" / name)
 
 
 def _read(stamp: Path) -> object:
