@@ -67,14 +67,11 @@ class Answer:
     comparison: Comparison | None
     """None unless two models answered."""
 
-    def drawn(self, style: Style) -> list[np.ndarray]:
-        """One uint8 (H, W, 3) picture for each view."""
-        return [
-            self.picture
-            if view.classes is None
-            else overlay(self.picture, view.classes, style.opacity, style.safe, style.outlines)
-            for view in self.views
-        ]
+    def drawn(self, view: View, style: Style) -> np.ndarray:
+        """One view's uint8 (H, W, 3) picture."""
+        if view.classes is None:
+            return self.picture
+        return overlay(self.picture, view.classes, style.opacity, style.safe, style.outlines)
 
 
 def read_upload(upload: Upload) -> np.ndarray:

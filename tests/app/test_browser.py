@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -176,7 +177,9 @@ def test_examples_style_downloads_and_limits(page: Page, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_have_contrast(browser: Browser, page_url: str, scheme: str, tmp_path: Path) -> None:
+def test_texts_have_contrast(
+    browser: Browser, page_url: str, scheme: Literal["light", "dark"], tmp_path: Path
+) -> None:
     page = browser.new_page(viewport=ViewportSize(width=1280, height=900), color_scheme=scheme)
     page.goto(page_url)
     expect(page.locator("#slider img")).to_have_count(2, timeout=PATIENCE)
