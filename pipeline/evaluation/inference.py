@@ -101,7 +101,7 @@ def predict(
 ) -> Prediction:
     """Classes and confidence of one picture, uint8 (H, W, 3) RGB; arguments as in `predict_logits`."""
     logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
-    classes = enlarge(logits, padded)[0, :, :height, :width].argmax(dim=0).to(torch.uint8)
+    classes = enlarge(logits, padded)[0, :, :height, :width].max(dim=0).indices.to(torch.uint8)
     confidence = confidence_map(logits, (_quarter(padded[0]), _quarter(padded[1])))
     confidence = confidence[0, : _quarter(height), : _quarter(width)]
     own_size = (image.shape[0], image.shape[1])

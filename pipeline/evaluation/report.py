@@ -112,7 +112,7 @@ def _header(report: Report, verdict: Verdict) -> str:
             _tile("Before: source-only", points(before["target"]["miou"]), below),
             _tile(f"After: {method}", points(after["target"]["miou"]), below),
             _tile("Difference", signed(gain), change, verdict.tone),
-            _recovered(before, gain),
+            _recovered(before, gain) if verdict.tone == "gain" else "",
         ]
         parts.append(f"<div class='tiles'>{''.join(tiles)}</div>")
     parts.append(f"<p>{escape(price_on_source(compare, before, after))}</p>")
@@ -128,7 +128,7 @@ def _header(report: Report, verdict: Verdict) -> str:
 def _recovered(before: dict[str, Any], gain: float) -> str:
     """The tile that sets a gain against what source-only loses from source to target."""
     source, target = before["source"]["miou"], before["target"]["miou"]
-    if source is None or source - target < 0.01 or gain <= 0:
+    if source is None or source - target < 0.01:
         return ""
     share = f"{100 * gain / (source - target):.0f}\N{NO-BREAK SPACE}%"
     return _tile("Gap to the source closed", share, f"source-only has {points(source)} there")

@@ -32,13 +32,14 @@ def test_rows_are_the_labelled_classes_and_sum_to_one() -> None:
 
 
 def test_matrices_are_drawn() -> None:
-    before = np.eye(19, dtype=int) * 5
+    before = np.zeros((19, 19), int)
+    before[range(6), range(6)] = 5
     after = before.copy()
     after[3, 4] = 5
     after[3, 3] = 0
     for png in (confusion_picture(before, "title"), confusion_change_picture(before, after, "title")):
         picture = np.array(Image.open(io.BytesIO(png)).convert("RGB"))
-        assert min(picture.shape[:2]) > 600
+        assert min(picture.shape[:2]) > 300
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
