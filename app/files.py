@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,14 +28,15 @@ def jpegs(cache: str, result: Answer, style: Style) -> list[str]:
 
 
 def downloads(cache: str, result: Answer, style: Style) -> list[str]:
-    """Overlay PNG and train-id PNG of each model, named after the picture."""
-    folder, stem = _folder(cache), Path(result.upload.name).stem or "picture"
+    """Overlay PNG and train-id PNG of each model."""
+    folder = _folder(cache)
+    stem = re.sub(r"[^\w-]+", "_", Path(result.upload.name).stem)[:60] or "picture"
     paths = []
     for view in result.views:
         if view.classes is not None:
             overlay = overlay_png(result.drawn(view, style))
             for kind, data in (("overlay", overlay), ("index", index_png(view.classes))):
-                path = folder / f"{stem}_{view.model}_{kind}.png"
+                path = folder / f"{kind}_{view.model}_{stem}.png"  # narrow screens show the start
                 path.write_bytes(data)
                 paths.append(str(path))
     return paths

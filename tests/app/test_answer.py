@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def models(model_folder: Path) -> Models:
     return Models(model_folder)
 
 
-def saved(folder: Path, name: str, image: Image.Image, **options: object) -> Upload:
+def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Upload:
     path = folder / "a1b2c3" / name
     path.parent.mkdir()
     image.save(path, **options)

@@ -162,7 +162,7 @@ def test_examples_style_downloads_and_limits(page: Page, tmp_path: Path) -> None
     expect(names).to_have_count(4, timeout=PATIENCE)
     with page.expect_download() as download:
         names.nth(3).click()
-    assert download.value.suggested_filename == "dusk_highway_mic_index.png"
+    assert download.value.suggested_filename == "index_mic_dusk_highway.png"
     index = np.asarray(Image.open(download.value.path()))
     assert index.shape == (437, 582)
     assert set(np.unique(index)) <= {0, 2, 8, 10, 11}
