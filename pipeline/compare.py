@@ -81,7 +81,7 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
 
 
 def summary(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The few numbers `dvc metrics show` and `dvc exp show` print, in points of 100; unknown ones are left out."""
+    """What `dvc metrics show` and `dvc exp show` print, in points of 100; unknown scores are left out."""
     rows: dict[str, float | None] = {}
     for m, scored in metrics.items():
         rows[f"{m} source"] = scored["source"]["miou"]
