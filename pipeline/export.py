@@ -128,7 +128,9 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
                 answer = session.run(["classes", "confidence"], {"image": pixels})
                 onnx_classes, onnx_confidence = (np.asarray(a) for a in answer)
                 if onnx_classes.shape != classes.shape or onnx_confidence.shape != confidence.shape:
-                    raise UserError(f"{path.name}: shapes differ from torch at {shapes[-1]}: choose another network")
+                    raise UserError(
+                        f"{path.name}: shapes differ from torch at {shapes[-1]}: choose another network"
+                    )
                 agreement = float((classes == onnx_classes).mean())
                 worst = min(worst, agreement)
                 difference = np.abs(confidence.astype(int) - onnx_confidence.astype(int)).max()
@@ -161,7 +163,9 @@ def build_manifest(
     """Everything the file says about itself."""
     metrics_path = workspace.metrics(method)
     if not metrics_path.exists():
-        raise UserError(f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first")
+        raise UserError(
+            f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
+        )
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
     export = params.export
     return {

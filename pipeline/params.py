@@ -47,7 +47,9 @@ class CamVidData(Section):
     root: Path = Field(description="folder that holds images/, labels/ and splits/")
     train: str = Field(description="split for training, a name in splits/")
     val: str | None = Field(default=None, description="labelled split for scores, null for none")
-    condition: str = Field(default="clear", description="weather or light of these pictures, e.g. clear, dusk, night")
+    condition: str = Field(
+        default="clear", description="weather or light of these pictures, e.g. clear, dusk, night"
+    )
 
 
 class Pictures(Section):
@@ -55,7 +57,9 @@ class Pictures(Section):
 
     images: Path = Field(description="picture folder, relative to root")
     labels: Path | None = Field(default=None, description="label folder, relative to root; null for none")
-    list: Path | None = Field(default=None, description="text file of picture names, one a line; null for all")
+    list: Path | None = Field(
+        default=None, description="text file of picture names, one a line; null for all"
+    )
 
 
 class FoldersData(Section):
@@ -65,7 +69,9 @@ class FoldersData(Section):
     root: Path = Field(description="folder that the other paths are relative to")
     train: Pictures
     val: Pictures | None = None
-    condition: str = Field(default="clear", description="weather or light of these pictures, e.g. clear, fog, night")
+    condition: str = Field(
+        default="clear", description="weather or light of these pictures, e.g. clear, fog, night"
+    )
     id_map: dict[Annotated[int, Field(ge=0, le=65535)], str] = Field(
         default_factory=dict, description="label value -> Cityscapes class name, or `ignore`"
     )
@@ -76,7 +82,9 @@ class FoldersData(Section):
             if name != "ignore" and name not in ID_OF:
                 near = difflib.get_close_matches(name, [*ID_OF, "ignore"], n=1)
                 hint = f", did you mean {near[0]!r}" if near else ""
-                raise ValueError(f"id_map {value}: {name!r} is not one of the 19 class names or `ignore`{hint}")
+                raise ValueError(
+                    f"id_map {value}: {name!r} is not one of the 19 class names or `ignore`{hint}"
+                )
         return self
 
 
@@ -100,7 +108,9 @@ class Data(Section):
 
     source: Domain
     target: Domain
-    scenes: ScenesDrawing | None = Field(default=None, description="embedded scenes to draw; null for real data")
+    scenes: ScenesDrawing | None = Field(
+        default=None, description="embedded scenes to draw; null for real data"
+    )
     size: Size = Field(description="(height, width) in pixels that pictures are fitted to, aspect kept")
     min_class_share: Share = Field(
         default=1e-4, description="a class below this share of the labelled source pixels is reported as rare"
@@ -116,12 +126,20 @@ class Data(Section):
 class Network(Section):
     """Any smp architecture over any smp or timm (`tu-`) encoder."""
 
-    architecture: str = Field(description="segmentation_models_pytorch name: fpn, unet, deeplabv3plus, segformer ...")
+    architecture: str = Field(
+        description="segmentation_models_pytorch name: fpn, unet, deeplabv3plus, segformer ..."
+    )
     encoder: str = Field(description="smp encoder name, or `tu-` and a timm name")
-    weights: Path | None = Field(default=None, description="encoder weights (.safetensors); null for a random start")
+    weights: Path | None = Field(
+        default=None, description="encoder weights (.safetensors); null for a random start"
+    )
     sha256: str | None = Field(default=None, description="checksum the weights file must have; null for any")
-    licence: str = Field(default="none (random start)", description="licence of the encoder weights, for the manifest")
-    decoder: dict[str, Any] = Field(default_factory=dict, description="further arguments of the smp architecture")
+    licence: str = Field(
+        default="none (random start)", description="licence of the encoder weights, for the manifest"
+    )
+    decoder: dict[str, Any] = Field(
+        default_factory=dict, description="further arguments of the smp architecture"
+    )
 
 
 class Optimiser(Section):
@@ -138,13 +156,23 @@ class Uda(Section):
     """Self-training and masked image consistency; source_only ignores this block."""
 
     alpha: float = Field(default=0.999, ge=0, lt=1, description="EMA rate of the teacher; 0.999 in the paper")
-    tau: Share | None = Field(default=0.968, description="confidence a pixel needs to count; null: every weight is 1")
-    ignore_top: int = Field(default=0, ge=0, description="rows of the target crop without trust, from the top")
-    ignore_bottom: int = Field(default=0, ge=0, description="rows of the target crop without trust, from the bottom")
-    jitter_threshold: Share = Field(default=0.2, description="colour jitter where a uniform draw exceeds it; paper 0.2")
+    tau: Share | None = Field(
+        default=0.968, description="confidence a pixel needs to count; null: every weight is 1"
+    )
+    ignore_top: int = Field(
+        default=0, ge=0, description="rows of the target crop without trust, from the top"
+    )
+    ignore_bottom: int = Field(
+        default=0, ge=0, description="rows of the target crop without trust, from the bottom"
+    )
+    jitter_threshold: Share = Field(
+        default=0.2, description="colour jitter where a uniform draw exceeds it; paper 0.2"
+    )
     blur_threshold: Share = Field(default=0.5, description="blur where a uniform draw exceeds it; paper 0.5")
     mask_mode: MaskMode = Field(default="target_aug", description="which pictures are masked (section 1.4)")
-    mask_block: int = Field(default=32, ge=1, description="side of a hidden block in pixels; paper 64 at full size")
+    mask_block: int = Field(
+        default=32, ge=1, description="side of a hidden block in pixels; paper 64 at full size"
+    )
     mask_ratio: Share = Field(default=0.7, description="share of blocks that is hidden; paper 0.7")
     mask_weight: float = Field(default=1.0, ge=0, description="weight of the masked loss; paper 1")
 
@@ -155,7 +183,9 @@ class Train(Section):
     steps: int = Field(ge=1, description="optimiser steps; 40 000 in the paper")
     batch_size: int = Field(ge=1, description="source and target pictures a step, each; 2 in the paper")
     crop: Size = Field(description="(height, width) of the training crop in pixels")
-    precision: Literal["32-true", "bf16-mixed"] = Field(default="32-true", description="lightning-fabric precision")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        default="32-true", description="lightning-fabric precision"
+    )
     workers: int = Field(default=1, ge=0, description="loader processes")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null: all")
     log_every: int = Field(default=10, ge=1, description="steps between two points of a curve")
@@ -195,8 +225,12 @@ class Export(Section):
     """The ONNX file."""
 
     opset: int = Field(default=18, ge=17, le=23, description="ONNX operator set")
-    parity_agreement: Share = Field(default=0.9999, description="share of pixels where torch and ONNX must agree")
-    data_licences: tuple[str, ...] = Field(default=(), description="licences of the training data, for the manifest")
+    parity_agreement: Share = Field(
+        default=0.9999, description="share of pixels where torch and ONNX must agree"
+    )
+    data_licences: tuple[str, ...] = Field(
+        default=(), description="licences of the training data, for the manifest"
+    )
     intended_use: str = Field(default="", description="one sentence for the manifest")
     known_failures: tuple[str, ...] = Field(default=(), description="sentences for the manifest")
 
@@ -205,7 +239,9 @@ class Params(Section):
     """The whole of params.yaml."""
 
     seed: int = Field(default=0, ge=0, description="of weights, batches and masks")
-    methods: tuple[Method, ...] = Field(default=("source_only", "mic"), min_length=1, description="what is trained")
+    methods: tuple[Method, ...] = Field(
+        default=("source_only", "mic"), min_length=1, description="what is trained"
+    )
     data: Data
     network: Network
     train: Train
@@ -226,7 +262,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path} must hold keys such as seed, data, network and train, not {type(raw).__name__}")
+        raise UserError(
+            f"{path} must hold keys such as seed, data, network and train, not {type(raw).__name__}"
+        )
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -244,7 +282,11 @@ def _sentence(error: Any) -> str:
     """A pydantic finding as `key: what is wrong, what is allowed`."""
     # pydantic puts the format of a domain into the path: data.source.camvid.root
     loc = error["loc"]
-    where = [str(x) for i, x in enumerate(loc) if not (i == 2 and loc[0] == "data" and loc[1] in ("source", "target"))]
+    where = [
+        str(x)
+        for i, x in enumerate(loc)
+        if not (i == 2 and loc[0] == "data" and loc[1] in ("source", "target"))
+    ]
     key = ".".join(where) or "the file"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(where[-1], _known_keys(where[:-1]), n=1, cutoff=0.5)

@@ -70,7 +70,13 @@ def summary(scores: Scores, seeds: Sequence[int]) -> dict[str, Any]:
     for method, by_seed in scores.items():
         source = [points(m, "source") for m in by_seed]
         target = [points(m, "target") for m in by_seed]
-        row: dict[str, Any] = {"source": source, "target": target, "gain": None, "per_class": {}, "conditions": {}}
+        row: dict[str, Any] = {
+            "source": source,
+            "target": target,
+            "gain": None,
+            "per_class": {},
+            "conditions": {},
+        }
         if baseline is not None and None not in target:
             row["gain"] = [t - points(b, "target") for t, b in zip(target, baseline, strict=True)]  # type: ignore[operator]
         for c in CLASSES:
@@ -78,7 +84,9 @@ def summary(scores: Scores, seeds: Sequence[int]) -> dict[str, Any]:
             row["per_class"][c.name] = None if None in ious else 100 * mean(ious)
         for condition, first in (by_seed[0]["target"]["conditions"] or {}).items():
             if first["miou"] is not None:
-                row["conditions"][condition] = [100 * m["target"]["conditions"][condition]["miou"] for m in by_seed]
+                row["conditions"][condition] = [
+                    100 * m["target"]["conditions"][condition]["miou"] for m in by_seed
+                ]
         out["methods"][method] = row
     return out
 
@@ -102,7 +110,9 @@ def print_table(result: dict[str, Any], title: str) -> None:
     for method, row in methods.items():
         by_seed = " ".join(f"{g:+.1f}" for g in row["gain"] or [])
         parts = [spread(row["conditions"].get(c)) for c in conditions]
-        table.add_row(method, spread(row["source"]), spread(row["target"]), *parts, spread(row["gain"]), by_seed)
+        table.add_row(
+            method, spread(row["source"]), spread(row["target"]), *parts, spread(row["gain"]), by_seed
+        )
     console.print(table)
     names = [c.name for c in CLASSES if any(r["per_class"][c.name] is not None for r in methods.values())]
     if names:
@@ -118,10 +128,14 @@ def print_table(result: dict[str, Any], title: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m pipeline.seeds [--params FILE] [--seeds ...] [--methods ...] [--jobs N]`."""
     parser = argparse.ArgumentParser(description="Run the experiment of a params file over several seeds.")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (default: params.yaml)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="params file (default: params.yaml)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time; each gets its share of the cores")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time; each gets its share of the cores"
+    )
     args = parser.parse_args(argv)
     params = load_params(args.params)
     name = args.params.stem

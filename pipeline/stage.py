@@ -14,7 +14,9 @@ from pipeline.params import METHODS
 def stage_arguments(description: str, with_method: bool) -> argparse.ArgumentParser:
     """The arguments of `python -m pipeline.<stage>`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file (default: params.yaml)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="params file (default: params.yaml)"
+    )
     if with_method:
         parser.add_argument("--method", required=True, choices=METHODS, help="training method")
     return parser

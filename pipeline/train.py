@@ -114,7 +114,9 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
             if stop.requested or finished == config.steps or finished % config.checkpoint_every == 0:
                 checkpoint(finished)
             if stop.requested and finished < config.steps:
-                fabric.print(f"stopped at step {finished} of {config.steps}: the same command continues from here")
+                fabric.print(
+                    f"stopped at step {finished} of {config.steps}: the same command continues from here"
+                )
                 return INTERRUPTED
 
     save_weights(student.module, workspace.weights(method))

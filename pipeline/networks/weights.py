@@ -33,7 +33,9 @@ def load_encoder_weights(encoder: nn.Module, path: Path, sha256: str | None) -> 
     """
     tensors = _read(path)
     if sha256 is not None and (found := file_sha256(path)) != sha256:
-        raise UserError(f"{path}: its sha256 is {found}, network.sha256 asks for {sha256}: fetch the right file")
+        raise UserError(
+            f"{path}: its sha256 is {found}, network.sha256 asks for {sha256}: fetch the right file"
+        )
     wanted = {k: v for k, v in encoder.state_dict().items() if not k.endswith("num_batches_tracked")}
     layouts = [tensors, {f"model.{k}": v for k, v in tensors.items()}]
     matched = max((_matching(wanted, layout) for layout in layouts), key=len)

@@ -59,7 +59,9 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[dict[str, Any] | No
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}): delete it to start afresh") from None
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}): delete it to start afresh"
+        ) from None
     if state["fingerprint"] != fingerprint:
         return None, f"{path} belongs to other params, data or code"
     return state, f"continuing at step {state['step']}"

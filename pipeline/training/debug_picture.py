@@ -39,9 +39,8 @@ def save_debug_picture(folder: Path, step: int, view: dict[str, Tensor]) -> Path
     draw = ImageDraw.Draw(sheet)
     for column, (name, title) in enumerate(shown):
         value = view[name]
-        if name == "confidence":
-            title = f"{title} {value.mean().item():.2f}"
-        draw.text((column * width + 2, 1), title, fill="black")
+        caption = f"{title} {value.mean().item():.2f}" if name == "confidence" else title
+        draw.text((column * width + 2, 1), caption, fill="black")
         for row in range(min(rows, len(value))):
             panel = _panel(value[row : row + 1], (height, width))
             sheet.paste(Image.fromarray(panel), (column * width, CAPTION + row * height))

@@ -23,7 +23,9 @@ class Monitor:
     Use as a context manager; `after_step` is called once a step with that step's losses.
     """
 
-    def __init__(self, folder: Path, name: str, first_step: int, steps: int, images_per_step: int, log_every: int):
+    def __init__(
+        self, folder: Path, name: str, first_step: int, steps: int, images_per_step: int, log_every: int
+    ):
         self.first_step, self.steps, self.images_per_step = first_step, steps, images_per_step
         self.name, self.log_every = name, log_every
         self.console = Console(stderr=True)
@@ -68,7 +70,9 @@ class Monitor:
             self.live.make_summary()
         if self.progress.disable and (time.monotonic() - self.last_line > LINE_EVERY_S or last):
             self.last_line = time.monotonic()
-            self.console.print(f"{self.name} step {step + 1}/{self.steps} {state}", soft_wrap=True, highlight=False)
+            self.console.print(
+                f"{self.name} step {step + 1}/{self.steps} {state}", soft_wrap=True, highlight=False
+            )
 
 
 def cut_curves(folder: Path, first_step: int) -> None:

@@ -38,7 +38,9 @@ def test_pins_that_have_a_reason() -> None:
     assert pins["albumentations"] == "2.0.8", "the last MIT release"
     assert pins["lightning-fabric"] not in ("2.6.2", "2.6.3"), "malicious uploads"
     text = (ROOT / "requirements.lock").read_text()
-    assert re.search(r"^onnxruntime-gpu==.*platform_machine == 'x86_64' and sys_platform == 'linux'", text, re.M)
+    assert re.search(
+        r"^onnxruntime-gpu==.*platform_machine == 'x86_64' and sys_platform == 'linux'", text, re.M
+    )
     assert re.search(r"^onnxruntime==.*platform_machine != 'x86_64' or sys_platform != 'linux'", text, re.M)
 
 
@@ -84,7 +86,9 @@ def test_git_tracks_nothing_that_was_generated() -> None:
         pytest.skip("not a git checkout")
     tracked = listed.stdout.split()
     assert not [f for f in tracked if f.startswith(("data/", "weights/", "checkpoints/", "runs/", "report/"))]
-    assert not [f for f in tracked if f.endswith((".onnx", ".safetensors")) and not f.startswith("models/night/")]
+    assert not [
+        f for f in tracked if f.endswith((".onnx", ".safetensors")) and not f.startswith("models/night/")
+    ]
 
 
 def test_shipped_night_models_are_sound_and_small() -> None:

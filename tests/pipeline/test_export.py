@@ -60,9 +60,10 @@ def test_exported_file_honours_the_contract(trained: Workspace) -> None:
     assert manifest.conditions == ("night",)
     assert manifest.parity is not None
     assert manifest.parity["agreement_min"] >= 0.9999
-    assert sorted({tuple(s[1:]) for s in manifest.parity["shapes"]}) == [(64, 96), (96, 160)] or len(
-        {tuple(s[1:]) for s in manifest.parity["shapes"]}
-    ) >= 2
+    assert (
+        sorted({tuple(s[1:]) for s in manifest.parity["shapes"]}) == [(64, 96), (96, 160)]
+        or len({tuple(s[1:]) for s in manifest.parity["shapes"]}) >= 2
+    )
     assert {s[0] for s in manifest.parity["shapes"]} == {1, 2}
     assert not list(path.parent.glob(".*")), "nothing half-written stays"
 
@@ -81,7 +82,9 @@ def test_edge_runtime_gives_the_classes_of_the_torch_model(trained: Workspace) -
         assert np.abs(expected.confidence - found.confidence).max() <= 1.5 / 255
 
 
-def test_parity_gate_refuses_a_graph_that_differs(trained: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parity_gate_refuses_a_graph_that_differs(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     honest = export.export_graph
 
     def shifted(graph: export.EdgeGraph, path: Path, params: object) -> None:

@@ -38,7 +38,9 @@ def weights(project: Path, method: str = "mic") -> dict[str, torch.Tensor]:
 def start(method: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pipeline.train", "--method", method]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize("method", ["source_only", "self_training", "mic"])
@@ -49,7 +51,11 @@ def test_every_method_trains_and_writes_its_outputs(project: Path, method: str) 
     assert workspace.weights(method).exists()
     assert workspace.teacher_weights(method).exists() == (method != "source_only")
     curves = {p.stem for p in workspace.dvclive(method).rglob("*.tsv")}
-    losses = {"source_only": {"source"}, "self_training": {"source", "mixed"}, "mic": {"source", "mixed", "masked"}}
+    losses = {
+        "source_only": {"source"},
+        "self_training": {"source", "mixed"},
+        "mic": {"source", "mixed", "masked"},
+    }
     assert losses[method] <= curves
     assert not (losses["mic"] - losses[method]) & curves
     pictures = sorted((workspace.dvclive(method) / "pictures").glob("*.png"))
@@ -74,7 +80,9 @@ def test_source_loss_falls(project: Path) -> None:
     params, workspace = load_params(), Workspace()
     prepare.run(params, workspace)
     train.run(params, workspace, "source_only")
-    rows = (workspace.dvclive("source_only") / "plots" / "metrics" / "source.tsv").read_text().splitlines()[1:]
+    rows = (
+        (workspace.dvclive("source_only") / "plots" / "metrics" / "source.tsv").read_text().splitlines()[1:]
+    )
     losses = [float(row.split("\t")[-1]) for row in rows]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
@@ -105,7 +113,10 @@ def test_killed_run_continues_to_the_same_weights(project: Path, tmp_path: Path)
     expected, found = load_file(whole.weights("mic")), weights(project)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[k], found[k]) for k in expected)
-    steps = [row.split("\t")[0] for row in (broken.dvclive("mic") / "plots/metrics/source.tsv").read_text().split("\n")]
+    steps = [
+        row.split("\t")[0]
+        for row in (broken.dvclive("mic") / "plots/metrics/source.tsv").read_text().split("\n")
+    ]
     assert len(steps) == len(set(steps))
 
 
@@ -125,7 +136,9 @@ def test_ctrl_c_saves_and_says_how_to_continue(project: Path) -> None:
     assert (Workspace().checkpoints("source_only") / "last.pt").exists()
 
 
-def test_changed_params_start_afresh_and_cosmetic_ones_do_not(project: Path, capsys: pytest.CaptureFixture) -> None:
+def test_changed_params_start_afresh_and_cosmetic_ones_do_not(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
     params, workspace = load_params(), Workspace()
     prepare.run(params, workspace)
     train.run(params, workspace, "source_only")
