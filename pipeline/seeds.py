@@ -80,8 +80,9 @@ def summary(scores: Scores, seeds: Sequence[int]) -> dict[str, Any]:
         if baseline is not None and None not in target:
             row["gain"] = [t - points(b, "target") for t, b in zip(target, baseline, strict=True)]  # type: ignore[operator]
         for c in CLASSES:
-            ious = [m["target"]["per_class"].get(c.name) for m in by_seed] if None not in target else [None]
-            row["per_class"][c.name] = None if None in ious else 100 * mean(ious)
+            ious = [m["target"]["per_class"].get(c.name) for m in by_seed if m["target"]["per_class"]]
+            known = [float(iou) for iou in ious if iou is not None]
+            row["per_class"][c.name] = 100 * mean(known) if known else None
         for condition, first in (by_seed[0]["target"]["conditions"] or {}).items():
             if first["miou"] is not None:
                 row["conditions"][condition] = [

@@ -14,6 +14,7 @@ from types import FrameType
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
 from pipeline.adaptation.mic import Mic
@@ -127,7 +128,7 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
 
 def train_step(
     fabric: Fabric,
-    student: nn.Module,
+    student: _FabricModule,
     optimiser: torch.optim.Optimizer,
     algorithm: SourceOnly,
     batch: dict,

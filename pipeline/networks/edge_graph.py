@@ -18,6 +18,9 @@ class EdgeGraph(nn.Module):
     network's time on a CPU.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval()

@@ -37,9 +37,9 @@ def build_segmenter(network: Network, pretrained: bool = True) -> nn.Module:
             f"with decoder {network.decoder}: {' '.join(str(error).split())}"
         ) from None
     # smp enlarges inside the head with aligned corners; the head's own resolution is what we want.
-    model.segmentation_head[1] = nn.Identity()
+    model.set_submodule("segmentation_head.1", nn.Identity())
     if pretrained and network.weights is not None:
-        load_encoder_weights(model.encoder, network.weights, network.sha256)
+        load_encoder_weights(model.get_submodule("encoder"), network.weights, network.sha256)
     return model
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import torch
-from dvclive import Live
+from dvclive.live import Live
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
