@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: demo test lint lock seeds clean
+.PHONY: demo test lint lock seeds
 
 demo: .venv/installed
 	dvc repro

@@ -9,14 +9,14 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.edge.classes import ID_OF
 from pipeline.edge.errors import UserError
+from pipeline.mistakes import sentence
 
 METHODS = ("source_only", "self_training", "mic")
 Method = Literal["source_only", "self_training", "mic"]
@@ -268,7 +268,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(_sentence(e) for e in error.errors(include_url=False))
+        problems = "; ".join(sentence(e, Params) for e in error.errors(include_url=False))
         raise UserError(f"{path}: {problems}") from None
 
 
@@ -276,44 +276,3 @@ def fingerprint(*parts: BaseModel | str | int) -> str:
     """sha256 over params blocks and strings; equal parts give an equal fingerprint."""
     plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _sentence(error: Any) -> str:
-    """A pydantic finding as `key: what is wrong, what is allowed`."""
-    # pydantic puts the format of a domain into the path: data.source.camvid.root
-    loc = error["loc"]
-    where = [
-        str(x)
-        for i, x in enumerate(loc)
-        if not (i == 2 and loc[0] == "data" and loc[1] in ("source", "target"))
-    ]
-    key = ".".join(where) or "the file"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _known_keys(where[:-1]), n=1, cutoff=0.5)
-        hint = f", did you mean {near[0]!r}?" if near else ""
-        return f"unknown key {key}{hint}"
-    if error["type"].startswith("union_tag"):
-        return f"{key}.format must be one of scenes, camvid, folders"
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if error["type"] == "value_error":
-        return f"{key}: {message}"
-    return f"{key} = {error['input']!r}: {message}"
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    """Field names at a key path of Params."""
-    models: list[type[BaseModel]] = [Params]
-    for name in path:
-        found = [m.model_fields[name].annotation for m in models if name in m.model_fields]
-        models = [inner for annotation in found for inner in _models_in(annotation)]
-    return [field for m in models for field in m.model_fields]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The params blocks inside a type such as `Block | None`."""
-    if get_origin(annotation) in (Union, UnionType, Annotated):
-        return [m for a in get_args(annotation) for m in _models_in(a)]
-    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

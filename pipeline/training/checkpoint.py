@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[dict[str, Any] | No
         return None, "no checkpoint yet"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch answers broken bytes with KeyError, RuntimeError, UnpicklingError ...
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}): delete it to start afresh"
         ) from None

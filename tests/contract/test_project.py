@@ -66,7 +66,7 @@ def test_commands_in_the_docs_exist() -> None:
         path = ROOT / Path(*module.split("."))
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
     make = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make ([a-z]+)", text)):
+    for target in set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.M)):
         assert re.search(rf"^{target}:", make, re.M), f"make {target}"
     for path in set(re.findall(r"(?:profiles|pipeline|app|models/night)/[\w/]+\.(?:yaml|py|onnx|jpg)", text)):
         assert (ROOT / path).exists(), path

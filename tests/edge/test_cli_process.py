@@ -57,6 +57,8 @@ def test_interrupt_leaves_only_whole_results(tmp_path: Path, tiny_model: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job ignores Ctrl-C, and so would what these tests start from one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
     ) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -228,10 +229,11 @@ def test_a_run_that_dies_midway_leaves_the_old_folder_whole(
 ) -> None:
     before = _files(root)
 
-    def die(*_: object) -> Scene:
+    def die(drawn: Iterator[None], *_: object, **__: object) -> None:
+        next(drawn)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.data.scenes.draw_scene", die)
+    monkeypatch.setattr("pipeline.data.scenes.track", die)
     with pytest.raises(KeyboardInterrupt):
         write_scenes(root, replace(Config(), seed=9))
     assert _files(root) == before
