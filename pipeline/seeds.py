@@ -77,7 +77,7 @@ def summary(scores: Scores, seeds: Sequence[int]) -> dict[str, Any]:
             "per_class": {},
             "conditions": {},
         }
-        if baseline is not None and None not in target:
+        if baseline is not None and method != "source_only" and None not in target:
             row["gain"] = [t - points(b, "target") for t, b in zip(target, baseline, strict=True)]  # type: ignore[operator]
         for c in CLASSES:
             ious = [m["target"]["per_class"].get(c.name) for m in by_seed if m["target"]["per_class"]]

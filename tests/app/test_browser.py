@@ -148,7 +148,7 @@ def test_refused_upload_is_a_sentence_and_the_next_one_works(page: Page, photo: 
 def test_examples_style_downloads_and_limits(page: Page, tmp_path: Path) -> None:
     loaded(page)
     page.locator("#examples button").nth(1).click()
-    expect(page.locator("#timing")).to_contain_text("dusk_highway.jpg", timeout=PATIENCE)
+    expect(page.locator("#timing")).to_contain_text("night_highway.jpg", timeout=PATIENCE)
     loaded(page)
     road = page.locator(".legend tr", has_text="road").locator(".chip")
     expect(road).to_have_attribute("style", "background:rgb(128,64,128)")
@@ -162,7 +162,7 @@ def test_examples_style_downloads_and_limits(page: Page, tmp_path: Path) -> None
     expect(names).to_have_count(4, timeout=PATIENCE)
     with page.expect_download() as download:
         names.nth(3).click()
-    assert download.value.suggested_filename == "index_mic_dusk_highway.png"
+    assert download.value.suggested_filename == "index_mic_night_highway.png"
     index = np.asarray(Image.open(download.value.path()))
     assert index.shape == (437, 582)
     assert set(np.unique(index)) <= {0, 2, 8, 10, 11}
