@@ -3,7 +3,6 @@ SERVE ?= 1
 PORT ?= 7860
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export DVC_NO_ANALYTICS := 1
 
 .PHONY: demo test lint lock seeds
 
