@@ -80,6 +80,17 @@ def test_dvc_stages_depend_on_existing_files() -> None:
                 assert (ROOT / dependency).exists(), f"{name}: {dependency}"
 
 
+def test_params_files_hold_every_key_that_dvc_watches() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    watched = {key for stage in stages.values() for key in stage.get("params", [])}
+    for path in (ROOT / "params.yaml", *(ROOT / "profiles").glob("*.yaml")):
+        raw = yaml.safe_load(path.read_text())
+        for key in watched:
+            block, _, inner = key.partition(".")
+            assert block in raw, f"{path.name}: {key}"
+            assert not inner or inner in raw[block], f"{path.name}: {key}"
+
+
 def test_git_tracks_nothing_that_was_generated() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
