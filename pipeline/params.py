@@ -190,7 +190,6 @@ class Train(Section):
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null: all")
     log_every: int = Field(default=10, ge=1, description="steps between two points of a curve")
     checkpoint_every: int = Field(default=100, ge=1, description="steps between two checkpoints")
-    validate_every: int = Field(default=0, ge=0, description="steps between two source-val scores; 0: never")
     picture_every: int = Field(default=200, ge=0, description="steps between two debug pictures; 0: never")
     optimiser: Optimiser
     uda: Uda = Uda()

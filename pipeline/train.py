@@ -48,7 +48,7 @@ def build_method(method: str, student: nn.Module, params: Params) -> SourceOnly:
 
 def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     """What a checkpoint must share with a run to be continued by it."""
-    cosmetic = {"workers", "log_every", "checkpoint_every", "validate_every", "picture_every"}
+    cosmetic = {"workers", "log_every", "checkpoint_every", "picture_every"}
     train = params.train.model_dump_json(exclude=cosmetic | ({"uda"} if method == "source_only" else set()))
     indexes = files_version([workspace.index("source"), workspace.index("target")])
     data = params.data.model_dump_json()
