@@ -164,7 +164,7 @@ def test_examples_style_downloads_and_limits(page: Page, tmp_path: Path) -> None
         names.nth(3).click()
     assert download.value.suggested_filename == "index_mic_night_highway.png"
     index = np.asarray(Image.open(download.value.path()))
-    assert index.shape == (437, 582)
+    assert index.shape == (874, 1164)
     assert set(np.unique(index)) <= {0, 2, 8, 10, 11}
 
     page.get_by_role("button", name="Honest limits").click()
