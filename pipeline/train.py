@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipeline.adaptation.mic import Mic
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
-from pipeline.data.index import Record, read_index
+from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import training_loader
 from pipeline.edge.errors import UserError
 from pipeline.networks.segmenter import build_segmenter
@@ -58,8 +58,8 @@ def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
 def run(params: Params, workspace: Workspace, method: str) -> int:
     """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint."""
     config = params.train
-    source = [r for r in _index(workspace, "source") if r.split == "train"]
-    target = [r for r in _index(workspace, "target") if r.split == "train"]
+    source = of_split(read_index(workspace.index("source")), "train")
+    target = of_split(read_index(workspace.index("target")), "train")
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -183,13 +183,6 @@ class StopRequest:
         if self.requested:
             os._exit(INTERRUPTED)
         self.requested = True
-
-
-def _index(workspace: Workspace, domain: str) -> list[Record]:
-    path = workspace.index(domain)
-    if not path.exists():
-        raise UserError(f"{path} does not exist: run `python -m pipeline.prepare` first")
-    return read_index(path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
