@@ -16,9 +16,8 @@ from torch import Tensor
 
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
+from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
 from pipeline.networks.normalise import normalise
-
-CONFIDENCE_STRIDE = 4  # pixels of the resized picture per confidence value, as in the ONNX graph
 
 Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C, h, w) at any stride
 Mode = Literal["whole", "sliding"]
