@@ -5,129 +5,37 @@ An unknown key is refused with the nearest right name; a wrong value with its ke
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipeline.edge.classes import ID_OF
 from pipeline.edge.errors import UserError
 from pipeline.mistakes import sentence
+from pipeline.params_data import Data
+from pipeline.params_train import Train
+from pipeline.section import Section, Share, Size
 
-METHODS = ("source_only", "self_training", "mic")
-Method = Literal["source_only", "self_training", "mic"]
-MaskMode = Literal["target", "target_aug", "source", "source_aug", "both", "both_aug"]
-Share = Annotated[float, Field(ge=0, le=1)]
-Size = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
-
-
-class Section(BaseModel):
-    """A block of params.yaml: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+METHODS = ("source_only", "self_training", "entropy_minimisation", "adversarial", "mic")
+Method = Literal["source_only", "self_training", "entropy_minimisation", "adversarial", "mic"]
 
 
-class ScenesData(Section):
-    """The embedded street scenes (drawn by `prepare`); each picture records its own condition."""
+class Hrda(Section):
+    """HRDA around any network: a context view at lower resolution and a detail window at full (section 3.4)."""
 
-    format: Literal["scenes"]
-    root: Path = Field(description="folder the scenes are drawn into")
-    train: str = Field(description="split for training")
-    val: str | None = Field(default=None, description="labelled split for scores")
-
-
-class CamVidData(Section):
-    """CamVid, 11 classes and void: images/, labels/, splits/<split>.txt."""
-
-    format: Literal["camvid"]
-    root: Path = Field(description="folder that holds images/, labels/ and splits/")
-    train: str = Field(description="split for training, a name in splits/")
-    val: str | None = Field(default=None, description="labelled split for scores, null for none")
-    condition: str = Field(
-        default="clear", description="weather or light of these pictures, e.g. clear, dusk, night"
-    )
-
-
-class Pictures(Section):
-    """One split of a `folders` data set."""
-
-    images: Path = Field(description="picture folder, relative to root")
-    labels: Path | None = Field(default=None, description="label folder, relative to root; null for none")
-    list: Path | None = Field(
-        default=None, description="text file of picture names, one a line; null for all"
-    )
-
-
-class FoldersData(Section):
-    """Any picture folder with an optional label folder."""
-
-    format: Literal["folders"]
-    root: Path = Field(description="folder that the other paths are relative to")
-    train: Pictures
-    val: Pictures | None = None
-    condition: str = Field(
-        default="clear", description="weather or light of these pictures, e.g. clear, fog, night"
-    )
-    id_map: dict[Annotated[int, Field(ge=0, le=65535)], str] = Field(
-        default_factory=dict, description="label value -> Cityscapes class name, or `ignore`"
-    )
-
-    @model_validator(mode="after")
-    def _known_classes(self) -> FoldersData:
-        for value, name in self.id_map.items():
-            if name != "ignore" and name not in ID_OF:
-                near = difflib.get_close_matches(name, [*ID_OF, "ignore"], n=1)
-                hint = f", did you mean {near[0]!r}" if near else ""
-                raise ValueError(
-                    f"id_map {value}: {name!r} is not one of the 19 class names or `ignore`{hint}"
-                )
-        return self
-
-
-Domain = Annotated[ScenesData | CamVidData | FoldersData, Field(discriminator="format")]
-
-
-class ScenesDrawing(Section):
-    """How many embedded scenes are drawn, and how large."""
-
-    seed: int = Field(ge=0, description="the drawing is a pure function of it")
-    height: int = Field(ge=64, le=1024, description="pixels")
-    width: int = Field(ge=64, le=2048, description="pixels")
-    source_train: int = Field(ge=2, description="clear-day pictures with labels")
-    source_val: int = Field(ge=1, description="clear-day pictures for scores")
-    target_train: int = Field(ge=2, description="night and fog pictures, no labels")
-    target_val: int = Field(ge=2, description="night and fog pictures with labels, for scores only")
-
-
-class Data(Section):
-    """The labelled source and the unlabelled target."""
-
-    source: Domain
-    target: Domain
-    scenes: ScenesDrawing | None = Field(
-        default=None, description="embedded scenes to draw; null for real data"
-    )
-    size: Size = Field(description="(height, width) in pixels that pictures are fitted to, aspect kept")
-    min_class_share: Share = Field(
-        default=1e-4, description="a class below this share of the labelled source pixels is reported as rare"
-    )
-
-    @model_validator(mode="after")
-    def _scenes_are_described(self) -> Data:
-        if self.scenes is None and "scenes" in (self.source.format, self.target.format):
-            raise ValueError("format `scenes` needs the block data.scenes")
-        return self
+    scale: float = Field(default=0.5, gt=0, lt=1, description="size of the context view; paper 0.5")
+    detail: Size = Field(description="(height, width) of the detail window in pixels; paper 512 x 512")
+    detail_weight: Share = Field(default=0.1, description="share of the detail loss; paper 0.1")
 
 
 class Network(Section):
-    """Any smp architecture over any smp or timm (`tu-`) encoder."""
+    """Any smp architecture, DAFormer or DeepLabV2 over any smp or timm (`tu-`) encoder."""
 
     architecture: str = Field(
-        description="segmentation_models_pytorch name: fpn, unet, deeplabv3plus, segformer ..."
+        description="daformer, deeplabv2, or a segmentation_models_pytorch name: fpn, unet, segformer, dpt ..."
     )
     encoder: str = Field(description="smp encoder name, or `tu-` and a timm name")
     weights: Path | None = Field(
@@ -138,70 +46,9 @@ class Network(Section):
         default="none (random start)", description="licence of the encoder weights, for the manifest"
     )
     decoder: dict[str, Any] = Field(
-        default_factory=dict, description="further arguments of the smp architecture"
+        default_factory=dict, description="further arguments of the decoder or the smp architecture"
     )
-
-
-class Optimiser(Section):
-    """AdamW with linear warm-up and polynomial decay (method page, section 1.7)."""
-
-    lr: float = Field(gt=0, description="encoder learning rate; 6e-5 in the paper")
-    head_factor: float = Field(default=10.0, gt=0, description="decoder rate / encoder rate; 10 in the paper")
-    weight_decay: float = Field(default=0.01, ge=0, description="0.01 in the paper")
-    warmup_steps: int = Field(default=1500, ge=0, description="1500 of 40 000 in the paper")
-    power: float = Field(default=1.0, gt=0, description="of the polynomial decay; 1 in the paper")
-
-
-class Uda(Section):
-    """Self-training and masked image consistency; source_only ignores this block."""
-
-    alpha: float = Field(default=0.999, ge=0, lt=1, description="EMA rate of the teacher; 0.999 in the paper")
-    tau: Share | None = Field(
-        default=0.968, description="confidence a pixel needs to count; null: every weight is 1"
-    )
-    ignore_top: int = Field(
-        default=0, ge=0, description="rows of the target crop without trust, from the top"
-    )
-    ignore_bottom: int = Field(
-        default=0, ge=0, description="rows of the target crop without trust, from the bottom"
-    )
-    jitter_threshold: Share = Field(
-        default=0.2, description="colour jitter where a uniform draw exceeds it; paper 0.2"
-    )
-    blur_threshold: Share = Field(default=0.5, description="blur where a uniform draw exceeds it; paper 0.5")
-    mask_mode: MaskMode = Field(default="target_aug", description="which pictures are masked (section 1.4)")
-    mask_block: int = Field(
-        default=32, ge=1, description="side of a hidden block in pixels; paper 64 at full size"
-    )
-    mask_ratio: Share = Field(default=0.7, description="share of blocks that is hidden; paper 0.7")
-    mask_weight: float = Field(default=1.0, ge=0, description="weight of the masked loss; paper 1")
-
-
-class Train(Section):
-    """The training loop."""
-
-    steps: int = Field(ge=1, description="optimiser steps; 40 000 in the paper")
-    batch_size: int = Field(ge=1, description="source and target pictures a step, each; 2 in the paper")
-    crop: Size = Field(description="(height, width) of the training crop in pixels")
-    precision: Literal["32-true", "bf16-mixed"] = Field(
-        default="32-true", description="lightning-fabric precision"
-    )
-    workers: int = Field(default=1, ge=0, description="loader processes")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null: all")
-    log_every: int = Field(default=10, ge=1, description="steps between two points of a curve")
-    checkpoint_every: int = Field(default=100, ge=1, description="steps between two checkpoints")
-    picture_every: int = Field(default=200, ge=0, description="steps between two debug pictures; 0: never")
-    optimiser: Optimiser
-    uda: Uda = Uda()
-
-    @model_validator(mode="after")
-    def _both_mode_needs_two(self) -> Train:
-        if self.uda.mask_mode.startswith("both") and self.batch_size != 2:
-            raise ValueError(
-                f"uda.mask_mode {self.uda.mask_mode!r} masks one source and one target picture and needs "
-                f"batch_size 2, not {self.batch_size}"
-            )
-        return self
+    hrda: Hrda | None = Field(default=None, description="two-resolution training and inference; null: one")
 
 
 class Evaluate(Section):

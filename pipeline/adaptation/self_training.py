@@ -15,7 +15,7 @@ from pipeline.adaptation.source_only import Loss, SourceOnly
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
-from pipeline.params import Uda
+from pipeline.params_train import Uda
 
 
 class SelfTraining(SourceOnly):

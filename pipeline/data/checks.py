@@ -16,7 +16,7 @@ from pipeline.data.index import Record
 from pipeline.data.labels import apply_lut, class_pixels, read_label_ids
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
-from pipeline.params import Domain
+from pipeline.params_data import Domain
 
 LUMA = np.array([0.299, 0.587, 0.114])
 ALIKE_SHOWN = 20  # sentences of one kind before the rest is only counted

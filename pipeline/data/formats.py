@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.edge.classes import ID_OF, IGNORE, NUM_CLASSES
 from pipeline.edge.images import SUFFIXES
-from pipeline.params import CamVidData, Domain, FoldersData, ScenesData
+from pipeline.params_data import CamVidData, Domain, FoldersData, ScenesData
 
 CAMVID_IDS: dict[int, str] = {
     0: "sky",

@@ -12,7 +12,7 @@ from pipeline.data.formats import label_lut
 from pipeline.data.labels import apply_lut, class_pixels
 from pipeline.edge.classes import CLASSES, palette
 from pipeline.edge.images import fit_size
-from pipeline.params import FoldersData, Pictures
+from pipeline.params_data import FoldersData, Pictures
 
 Golden = Callable[[str], dict[str, np.ndarray]]
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from pipeline.edge.errors import UserError
-from pipeline.params import Params, Section, fingerprint, load_params
+from pipeline.params import Params, fingerprint, load_params
+from pipeline.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]
