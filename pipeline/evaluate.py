@@ -1,7 +1,7 @@
 """Evaluate: score a trained method, its last step, on source and target pictures (method page, section 4).
 
-Writes metrics/<method>.json, evaluation/<method>.npz (confusion of every picture) and evaluation/<method>/
-(confusion matrix, per-class scores for `dvc plots`, predictions of some target pictures).
+Writes metrics/<method>.json, metrics/<method>/ (curves for `dvc plots`), evaluation/<method>.npz (confusion of every
+picture) and evaluation/<method>/ (confusion matrix, predictions of some target pictures).
 """
 
 from __future__ import annotations
@@ -176,12 +176,11 @@ def write(
         confusion = scores.stack().sum(axis=0)
         title = f"{LABELS[method]}: {domain} pixels by labelled and predicted class, % of the row"
         (kept.beside / f"confusion_{domain}.png").write_bytes(confusion_picture(confusion, title))
-        bars = [
-            {"class": n, "iou": v} for n, v in score_block(confusion)["per_class"].items() if v is not None
-        ]
-        write_json(kept.beside / "per_class.json", bars)
-        write_json(kept.beside / "reliability.json", scores.calibration.curve())
     kept.finish()
+    per_class = score_block(scores.stack().sum(axis=0))["per_class"]
+    bars = [{"class": name, "iou": value} for name, value in per_class.items() if value is not None]
+    write_json(workspace.plots(method) / "iou.json", bars)
+    write_json(workspace.plots(method) / "reliability.json", scores.calibration.curve())
     npz = workspace.confusion(method)
     beside = npz.with_suffix(".tmp.npz")
     np.savez_compressed(

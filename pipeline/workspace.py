@@ -30,6 +30,9 @@ class Workspace:
     def metrics(self, method: str) -> Path:
         return self.root / "metrics" / f"{method}.json"
 
+    def plots(self, method: str) -> Path:
+        return self.root / "metrics" / method
+
     def confusion(self, method: str) -> Path:
         return self.root / "evaluation" / f"{method}.npz"
 

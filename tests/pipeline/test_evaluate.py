@@ -122,9 +122,10 @@ def test_files_for_compare_and_dvc(workspace: Workspace) -> None:
 
     folder = workspace.pictures("mic")
     assert np.array(Image.open(folder / "confusion_target.png")).ndim == 3
-    bars = json.loads((folder / "per_class.json").read_text())
+    bars = json.loads((workspace.plots("mic") / "iou.json").read_text())
     assert {b["class"] for b in bars} == {"road", "sky"}
-    assert sum(b["share"] for b in json.loads((folder / "reliability.json").read_text())) == pytest.approx(1)
+    curve = json.loads((workspace.plots("mic") / "reliability.json").read_text())
+    assert sum(bin_["share"] for bin_ in curve) == pytest.approx(1)
     rows = json.loads((folder / "pictures.json").read_text())
     assert len(rows) == 4
     assert sorted(r["condition"] for r in rows if r["in_grid"]) == ["fog", "night"]
