@@ -164,7 +164,7 @@ def _trained(params: Params, weights: Path, method: str, device: torch.device) -
         raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, weights)
-    return network.to(device).eval()
+    return network.to(device=device).to(memory_format=torch.channels_last).eval()
 
 
 def write(
