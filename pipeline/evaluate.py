@@ -24,6 +24,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.render import index_png
 from pipeline.evaluation.files import write_json
 from pipeline.evaluation.inference import Prediction
+from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_block, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
@@ -60,6 +61,7 @@ def run(
         "target": domain_metrics(target),
         "protocol": protocol(params, source, target, target_records, device),
     }
+    teacher = None
     if workspace.teacher_weights(method).exists() and method != "source_only":
         teacher = _trained(params, workspace.teacher_weights(method), method, device)
         labelled = [r for r in target_records if r.label]
@@ -67,6 +69,8 @@ def run(
             teacher, labelled, luts["target"], params, device, f"{method}'s teacher on target"
         )
         metrics["teacher"] = {"target": {"miou": score_block(scores.stack().sum(axis=0))["miou"]}}
+    looked_at = [target_records[i] for i in spread(target_records, KEPT_PREDICTIONS)]
+    metrics["target"]["label_free"] = label_free(network, teacher, looked_at, params, device)
 
     write(workspace, method, metrics, source, target, kept)
     _print(method, metrics, source, target)

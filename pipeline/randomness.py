@@ -16,6 +16,7 @@ class Stream(IntEnum):
     TARGET_ORDER = 101
     SOURCE_AUGMENT = 102
     TARGET_AUGMENT = 103
+    EVALUATION_MASK = 200
 
 
 def step_seed(seed: int, stream: Stream, step: int = 0, rank: int = 0) -> int:

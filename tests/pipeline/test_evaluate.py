@@ -154,6 +154,8 @@ def test_without_target_labels_scores_are_null_and_confidence_is_not(workspace: 
     assert set(target["per_class"].values()) == {None}
     assert target["conditions"]["night"]["miou"] is None
     assert metrics["teacher"] == {"target": {"miou": None}}
+    assert 0 < target["label_free"]["teacher_agreement"] < 1
+    assert 0 < target["label_free"]["masked_consistency"] < 1
     assert 0 < target["mean_confidence"] <= 1
     assert sum(target["class_shares"].values()) == pytest.approx(1, abs=1e-4)
     assert metrics["source"]["miou"] is not None
