@@ -20,7 +20,7 @@ lint: .venv/installed
 	lint-imports
 
 seeds: .venv/installed
-	python -m pipeline.seeds --jobs 2
+	python -m pipeline.ablation --methods source_only self_training mic --jobs 2
 
 lock:
 	uv pip compile pyproject.toml --group dev --extra train --extra app --extra gpu --universal --python-version 3.11 \

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,8 +96,8 @@ class Params(Section):
     export: Export = Export()
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check a params file.
+def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | None = None) -> Params:
+    """Read and check a params file; `changes` maps key paths (`train.uda.tau`) to values that replace its own.
 
     Raises:
         UserError: the file is missing, no YAML, or has an unknown key or a wrong value.
@@ -111,6 +112,12 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise UserError(
             f"{path} must hold keys such as seed, data, network and train, not {type(raw).__name__}"
         )
+    for key, value in (changes or {}).items():
+        *blocks, field = key.split(".")
+        block = raw
+        for name in blocks:
+            block = block.setdefault(name, {})
+        block[field] = value
     try:
         return Params.model_validate(raw)
     except ValidationError as error:

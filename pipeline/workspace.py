@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one run; the default root is the project itself, `pipeline.seeds` gives each seed its own."""
+    """The folders of one run: the project itself, or for `pipeline.ablation` a folder for each row and seed."""
 
     root: Path = Path(".")
 

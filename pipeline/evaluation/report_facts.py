@@ -73,7 +73,7 @@ def limits(params: Params, metrics: dict[str, dict[str, Any]], source: Sequence[
             "The pictures are drawn by a program so that everything can be tried in minutes. "
             "The figures say nothing about real roads."
         )
-    seeds = "Other training runs: this is one seed; python -m pipeline.seeds repeats it over several."
+    seeds = "Other training runs: this is one seed; python -m pipeline.ablation repeats it over several."
     if protocol["target_labels"]:
         seeds += " Two seeds can differ by more than the interval, which covers the choice of pictures alone."
     lines.append(seeds)

@@ -73,7 +73,9 @@ def test_masked_consistency_looks_at_hidden_pixels_only(picture: Record) -> None
 
 def test_the_masks_do_not_depend_on_the_seed_of_the_run(picture: Record) -> None:
     answers = [
-        label_free(Bright().eval(), None, [picture], PARAMS.model_copy(update={"seed": s}), torch.device("cpu"))
+        label_free(
+            Bright().eval(), None, [picture], PARAMS.model_copy(update={"seed": s}), torch.device("cpu")
+        )
         for s in (0, 1)
     ]
     assert answers[0] == answers[1]

@@ -1,0 +1,167 @@
+"""Rows of an experiment, each over several seeds: mean, spread and gain, since one seed proves nothing.
+
+`python -m pipeline.ablation profiles/ablations/embedded.yaml` trains every row of the grid with every seed below
+runs/<grid>/ (an interrupted grid continues), prints the table and writes metrics/ablation_<grid>.json and .png.
+Without a grid, `python -m pipeline.ablation --params FILE` takes the methods that the params file lists as rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import multiprocessing
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import Field, ValidationError
+
+from pipeline import evaluate, prepare, train
+from pipeline.edge.errors import UserError
+from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
+from pipeline.evaluation.files import write_json
+from pipeline.mistakes import sentence
+from pipeline.params import METHODS, Method, Params, fingerprint, load_params
+from pipeline.section import Section
+from pipeline.stage import main_guard
+from pipeline.workspace import Workspace
+
+
+class Row(Section):
+    """One line of the table."""
+
+    method: Method
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="key path -> value that differs from params"
+    )
+    against: str | None = Field(
+        default=None, description="row that gains are measured against; null: the first"
+    )
+
+
+class Grid(Section):
+    """A grid file."""
+
+    params: Path = Field(description="params file that every row starts from")
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    set: dict[str, Any] = Field(default_factory=dict, description="key path -> value for every row")
+    rows: dict[str, Row] = Field(
+        min_length=1, description="name -> what it trains, in the order of the table"
+    )
+
+
+def load_grid(path: Path) -> Grid:
+    """Read a grid file. Raises UserError where it is missing or wrong."""
+    try:
+        return Grid.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: grids are in profiles/ablations/") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        problems = "; ".join(sentence(e, Grid) for e in error.errors(include_url=False))
+        raise UserError(f"{path}: {problems}") from None
+
+
+def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
+    """Train and evaluate every row with every seed; returns row -> the metrics of each seed."""
+    params = {row: load_params(grid.params, grid.set | r.set) for row, r in grid.rows.items()}
+    work: dict[tuple[str, int], tuple[Params, Workspace, str]] = {}
+    for row, row_params in params.items():
+        for seed in grid.seeds:
+            threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else row_params.train.threads
+            seeded = row_params.model_copy(
+                update={"seed": seed, "train": row_params.train.model_copy(update={"threads": threads})}
+            )
+            workspace = Workspace(Path("runs") / name / _folder(row) / f"seed{seed}")
+            _share_index(seeded, Path("runs") / name, workspace)
+            work[row, seed] = seeded, workspace, grid.rows[row].method
+    # Spawned, because torch's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # Seed by seed, so that an early look shows every row.
+        order = sorted(work, key=lambda key: grid.seeds.index(key[1]))
+        futures = {key: pool.submit(_train_and_evaluate, *work[key]) for key in order}
+        for (row, seed), future in futures.items():
+            if future.result() != 0:
+                raise UserError(f"{row}, seed {seed}, was stopped: the same command continues it")
+    return {
+        row: [json.loads(work[row, seed][1].metrics(r.method).read_text()) for seed in grid.seeds]
+        for row, r in grid.rows.items()
+    }
+
+
+def _share_index(params: Params, folder: Path, workspace: Workspace) -> None:
+    """Rows of the same data share one `prepare`."""
+    shared = Workspace(folder / "data" / fingerprint(params.data)[:12])
+    if not shared.index("source").exists():
+        prepare.run(params, shared)
+    for domain in ("source", "target"):
+        workspace.index(domain).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shared.index(domain), workspace.index(domain))
+
+
+def _train_and_evaluate(params: Params, workspace: Workspace, method: str) -> int:
+    code = train.run(params, workspace, method)
+    if code == 0:
+        evaluate.run(params, workspace, method)
+    return code
+
+
+def _folder(row: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "_", row.lower()).strip("_")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pipeline.ablation [GRID | --params FILE] [--seeds ...] [--rows ...] [--jobs N]`."""
+    parser = argparse.ArgumentParser(description="Run rows of an experiment over several seeds.")
+    parser.add_argument("grid", type=Path, nargs="?", help="grid file, e.g. profiles/ablations/embedded.yaml")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="without a grid: params file"
+    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="without a grid: rows")
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: those of the grid, or 0 1 2")
+    parser.add_argument("--rows", nargs="+", help="only these rows of the grid")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time; each gets its share of the cores"
+    )
+    args = parser.parse_args(argv)
+
+    if args.grid is not None:
+        name, grid = args.grid.stem, load_grid(args.grid)
+    else:
+        methods = args.methods or load_params(args.params).methods
+        name = args.params.stem
+        grid = Grid(params=args.params, rows={m: Row(method=m) for m in methods})
+    if args.seeds:
+        grid = grid.model_copy(update={"seeds": tuple(args.seeds)})
+    if args.rows:
+        if unknown := [row for row in args.rows if row not in grid.rows]:
+            raise UserError(f"{args.grid} has no row {unknown[0]!r}: its rows are {', '.join(grid.rows)}")
+        grid = grid.model_copy(update={"rows": {row: grid.rows[row] for row in args.rows}})
+
+    scores = run(name, grid, args.jobs)
+    first = next(iter(grid.rows))
+    against = {row: r.against or first for row, r in grid.rows.items()}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    result = summary(scores, grid.seeds, against) | {
+        "params": str(grid.params),
+        "steps": load_params(grid.params, grid.set).train.steps,
+        "hardware": evaluate.hardware(device),
+        "date": datetime.date.today().isoformat(),
+    }
+    metrics = Path("metrics")
+    write_json(metrics / f"ablation_{name}.json", result)
+    write_picture(metrics / f"ablation_{name}.png", result)
+    print_tables(result, f"{args.grid or args.params}, {result['steps']} steps")
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard(main)

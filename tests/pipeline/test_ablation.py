@@ -1,0 +1,106 @@
+"""The ablation grid: rows differ by what the grid says, gains are seed by seed, mistakes are one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import ablation
+from pipeline.edge.errors import UserError
+from pipeline.evaluation.ablation_table import summary
+from pipeline.params import load_params
+from pipeline.workspace import Workspace
+
+GRIDS = sorted((Path(__file__).resolve().parents[2] / "profiles" / "ablations").glob("*.yaml"))
+
+
+def write_grid(path: Path, **keys: object) -> Path:
+    rows = {
+        "source only": {"method": "source_only"},
+        "mic": {"method": "mic"},
+        "all hidden": {"method": "mic", "set": {"train.uda.mask_ratio": 1.0}, "against": "mic"},
+    }
+    grid = {"params": "params.yaml", "seeds": [0, 1], "set": {"train.steps": 2}, "rows": rows} | keys
+    path.write_text(yaml.safe_dump(grid, sort_keys=False))
+    return path
+
+
+def metrics(source: float, target: float | None) -> dict:
+    block = {
+        "miou": target,
+        "per_class": {"road": target},
+        "conditions": {"night": {"miou": target}},
+        "mean_confidence": 0.5,
+        "class_shares": {"road": 1.0},
+        "label_free": {"teacher_agreement": None, "masked_consistency": 0.25},
+    }
+    return {"source": {"miou": source}, "target": block}
+
+
+def test_a_grid_runs_every_row_and_seed_and_continues(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write_grid(project / "small.yaml")
+    assert ablation.main([str(grid)]) == 0
+    result = json.loads((project / "metrics" / "ablation_small.json").read_text())
+    assert list(result["rows"]) == ["source only", "mic", "all hidden"]
+    assert result["steps"] == 2
+    assert result["rows"]["all hidden"]["against"] == "mic"
+    assert result["rows"]["mic"]["target"] != result["rows"]["all hidden"]["target"]
+    for name, row in result["rows"].items():
+        assert len(row["target"]) == 2
+        assert (row["gain"] is None) == (name == "source only")
+    assert Image.open(project / "metrics" / "ablation_small.png").width > 300
+    assert "all hidden" in capsys.readouterr().out
+    # One prepare served all rows, and finished trainings are not repeated.
+    assert len(list((project / "runs" / "small" / "data").iterdir())) == 1
+    weights = Workspace(project / "runs" / "small" / "mic" / "seed1").checkpoints("mic") / "last.pt"
+    before = weights.stat().st_mtime_ns
+    assert ablation.main([str(grid), "--rows", "mic", "--seeds", "1"]) == 0
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_gains_are_seed_by_seed() -> None:
+    scores = {
+        "base": [metrics(0.6, 0.1), metrics(0.6, 0.3)],
+        "better": [metrics(0.5, 0.2), metrics(0.5, 0.2)],
+    }
+    rows = summary(scores, [0, 1], {"base": "base", "better": "base"})["rows"]
+    assert rows["better"]["gain"] == pytest.approx([10, -10])
+    assert rows["base"]["gain"] is None
+    assert rows["better"]["per_class"]["road"] == pytest.approx(20)
+    assert rows["better"]["conditions"] == {"night": pytest.approx([20, 20])}
+
+
+def test_without_labels_there_is_no_gain_but_evidence() -> None:
+    scores = {"base": [metrics(0.6, None)], "mic": [metrics(0.5, None)]}
+    row = summary(scores, [0], {"base": "base", "mic": "base"})["rows"]["mic"]
+    assert row["gain"] is None
+    assert row["target"] == [None]
+    assert row["masked_consistency"] == [25]
+
+
+def test_mistakes_are_one_sentence(project: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing.yaml does not exist: grids are in profiles/ablations/"):
+        ablation.main(["nothing.yaml"])
+    grid = write_grid(project / "small.yaml", row={})
+    with pytest.raises(UserError, match=r"small.yaml: unknown key row, did you mean 'rows'\?"):
+        ablation.main([str(grid)])
+    grid = write_grid(project / "small.yaml", set={"train.uda.mask_ration": 0.5})
+    with pytest.raises(UserError, match=r"unknown key train.uda.mask_ration, did you mean 'mask_ratio'\?"):
+        ablation.main([str(grid)])
+    with pytest.raises(UserError, match=r"has no row 'mix': its rows are source only, mic, all hidden"):
+        ablation.main([str(write_grid(project / "small.yaml")), "--rows", "mix"])
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.stem)
+def test_grids_in_the_project_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parents[2])
+    grid = ablation.load_grid(path)
+    for row in grid.rows.values():
+        load_params(grid.params, grid.set | row.set)
+        assert row.against is None or row.against in grid.rows
