@@ -32,7 +32,8 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image, resize_image
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.segmenter import STRIDE, build_segmenter
+from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
