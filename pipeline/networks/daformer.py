@@ -7,33 +7,35 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.edge.classes import NUM_CLASSES
 from pipeline.networks.windows import resize
 
 STAGES = 4  # encoder stages at stride 4, 8, 16 and 32
 
 
 class DaformerDecoder(nn.Module):
-    """Context-aware fusion of four encoder stages: a list of (B, c_i, h_i, w_i) -> (B, embed_dim, h, w) at stride 4.
+    """Context-aware fusion of four encoder stages: a list of (B, c_i, h_i, w_i) -> (B, channels, h, w) at stride 4.
 
     Every stage is mapped to `embed_dim` channels and enlarged to the first; a separable ASPP without image pooling
-    looks at all of them with several dilations (section 3.2).
+    looks at all of them with several dilations and gives `channels` (section 3.2).
     """
 
     def __init__(
         self,
         encoder_channels: Sequence[int],
         embed_dim: int = 256,  # paper
+        channels: int = 256,  # paper
         dilations: Sequence[int] = (1, 6, 12, 18),  # paper
         dropout: float = 0.1,  # paper; whole channels
     ) -> None:
         super().__init__()
         self.embedding = StageEmbedding(encoder_channels, embed_dim)
         self.branches = nn.ModuleList(
-            _branch(STAGES * embed_dim, embed_dim, dilation) for dilation in dilations
+            _branch(STAGES * embed_dim, channels, dilation) for dilation in dilations
         )
-        self.merge = _conv_bn_relu(len(dilations) * embed_dim, embed_dim, kernel=3)
+        self.merge = _conv_bn_relu(len(dilations) * channels, channels, kernel=3)
         self.dropout = nn.Dropout2d(dropout)
-        self.out_channels = embed_dim
+        self.out_channels = channels
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """See the class."""
@@ -49,13 +51,18 @@ class ScaleAttention(nn.Module):
     """
 
     def __init__(
-        self, encoder_channels: Sequence[int], classes: int, embed_dim: int = 256, dropout: float = 0.1
+        self,
+        encoder_channels: Sequence[int],
+        classes: int = NUM_CLASSES,
+        embed_dim: int = 256,  # paper
+        channels: int = 256,  # paper
+        dropout: float = 0.1,  # paper; whole channels
     ) -> None:
         super().__init__()
         self.embedding = StageEmbedding(encoder_channels, embed_dim)
-        self.fuse = _conv_bn_relu(STAGES * embed_dim, embed_dim, kernel=1)
+        self.fuse = _conv_bn_relu(STAGES * embed_dim, channels, kernel=1)
         self.dropout = nn.Dropout2d(dropout)
-        self.classifier = classifier(embed_dim, classes)
+        self.classifier = classifier(channels, classes)
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """See the class."""
@@ -78,7 +85,7 @@ class StageEmbedding(nn.Module):
         return torch.cat([resize(embed(stage), size) for embed, stage in pairs], dim=1)
 
 
-def classifier(channels: int, classes: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
+def classifier(channels: int, classes: int = NUM_CLASSES, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A convolution to the classes that starts as N(0, 0.01) with bias 0, as the paper's decoders do."""
     conv = nn.Conv2d(channels, classes, kernel, padding=dilation * (kernel // 2), dilation=dilation)
     nn.init.normal_(conv.weight, std=0.01)
@@ -87,12 +94,12 @@ def classifier(channels: int, classes: int, kernel: int = 1, dilation: int = 1) 
     return conv
 
 
-def _branch(channels: int, embed_dim: int, dilation: int) -> nn.Sequential:
+def _branch(channels: int, out_channels: int, dilation: int) -> nn.Sequential:
     """One ASPP branch: 1x1 for dilation 1, else depthwise 3x3 and 1x1."""
     if dilation == 1:
-        return _conv_bn_relu(channels, embed_dim, kernel=1)
+        return _conv_bn_relu(channels, out_channels, kernel=1)
     depthwise = _conv_bn_relu(channels, channels, kernel=3, dilation=dilation, groups=channels)
-    return nn.Sequential(depthwise, _conv_bn_relu(channels, embed_dim, kernel=1))
+    return nn.Sequential(depthwise, _conv_bn_relu(channels, out_channels, kernel=1))
 
 
 def _conv_bn_relu(

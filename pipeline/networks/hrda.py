@@ -67,7 +67,7 @@ class Hrda(Segmenter):
         context = self.decode(stages)
         attention = resize(self.attention(stages), (context.shape[-2], context.shape[-1]))
         if self.training:
-            box = self.draw_window((images.shape[-2], images.shape[-1]))
+            box = draw_window((images.shape[-2], images.shape[-1]), self.detail, self.window_multiple)
             detail = super().forward(cut(images, box))
             fused = fuse(context, attention, detail, self.ratio, at_stride(box, self.output_stride))
             output = MultiScale(fused, detail, box, self.detail_weight)
@@ -83,19 +83,6 @@ class Hrda(Segmenter):
         """The whole pictures at 1 / `ratio` of their size, bilinear without antialiasing."""
         height, width = images.shape[-2:]
         return resize(images, (height // self.ratio, width // self.ratio))
-
-    def draw_window(self, size: Size) -> Box:
-        """One random detail window for the whole batch, from torch's global generator."""
-        if self.detail[0] > size[0] or self.detail[1] > size[1]:
-            raise UserError(
-                f"network.hrda.detail {list(self.detail)} is larger than the training pictures of "
-                f"{size[0]}x{size[1]}: lower it or raise train.crop"
-            )
-        starts = [
-            _draw_start(length, window, self.window_multiple)
-            for length, window in zip(size, self.detail, strict=True)
-        ]
-        return starts[0], starts[0] + self.detail[0], starts[1], starts[1] + self.detail[1]
 
     def sliding_detail(self, images: Tensor) -> Tensor:
         """Logits of the pictures at full resolution: windows with half overlap in one batch, averaged."""
@@ -128,7 +115,20 @@ def fuse(context: Tensor, attention: Tensor, detail: Tensor, ratio: int, box: Bo
         return resize(share, size) * detail + resize((1 - share) * context, size)
 
 
-def _draw_start(length: int, window: int, multiple: int) -> int:
-    """multiple x [0, n), n = (length - window + 1) // multiple; nothing is drawn where the window is the picture."""
-    count = (length - window + 1) // multiple
-    return multiple * int(torch.randint(count, ())) if count else 0
+def draw_window(size: Size, window: Size, multiple: int) -> Box:
+    """A random window of a picture of `size` from torch's global generator, starting at multiples of `multiple`.
+
+    The last possible start is never drawn, as in the paper: 504 and not 512 of 1024 for a window of 512. Nothing is
+    drawn along a side that the window fills.
+
+    Raises:
+        UserError: the window is larger than the picture.
+    """
+    if window[0] > size[0] or window[1] > size[1]:
+        raise UserError(
+            f"network.hrda.detail {list(window)} is larger than the training pictures of {size[0]}x{size[1]}: "
+            "lower it or raise train.crop"
+        )
+    counts = [(length - side + 1) // multiple for length, side in zip(size, window, strict=True)]
+    y, x = (multiple * int(torch.randint(count, ())) if count else 0 for count in counts)
+    return y, y + window[0], x, x + window[1]

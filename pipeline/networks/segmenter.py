@@ -53,7 +53,7 @@ def _build(network: Network) -> Segmenter:
     if network.architecture == "daformer":
         encoder = _encoder(network, DaformerDecoder, output_stride=32)
         decoder = DaformerDecoder(encoder.out_channels, **_arguments(network, DaformerDecoder))
-        return Segmenter(encoder, decoder, classifier(decoder.out_channels, NUM_CLASSES))
+        return Segmenter(encoder, decoder, classifier(decoder.out_channels))
     if network.architecture == "deeplabv2":
         encoder = _encoder(network, Deeplabv2Decoder, output_stride=8)  # paper
         decoder = Deeplabv2Decoder(encoder.out_channels, **_arguments(network, Deeplabv2Decoder))
@@ -104,7 +104,7 @@ def _hrda(segmenter: Segmenter, network: Network) -> Hrda:
             "stride 4 to 32: set network.hrda: null"
         )
     decoder = Deeplabv2Decoder if network.architecture == "deeplabv2" else ScaleAttention
-    attention = decoder(encoder.out_channels, classes=NUM_CLASSES, **_arguments(network, decoder))
+    attention = decoder(encoder.out_channels, **_arguments(network, decoder))
     return Hrda(segmenter, attention, network.hrda)
 
 
