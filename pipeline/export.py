@@ -53,6 +53,11 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
+    if params.network.hrda is not None:
+        raise UserError(
+            "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
+            "yet: train with network.hrda: null to export"
+        )
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, workspace.weights(method))
     graph = EdgeGraph(network)
