@@ -28,6 +28,7 @@ from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_block, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
+from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, load_params
@@ -163,7 +164,7 @@ def hardware(device: torch.device) -> str:
     return f"CPU {name}, {cores} cores"
 
 
-def _trained(params: Params, weights: Path, method: str, device: torch.device) -> torch.nn.Module:
+def _trained(params: Params, weights: Path, method: str, device: torch.device) -> Segmenter:
     if not weights.exists():
         raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")
     network = build_segmenter(params.network, pretrained=False)

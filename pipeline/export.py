@@ -32,7 +32,8 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image, resize_image
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.segmenter import STRIDE, build_segmenter
+from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
@@ -52,6 +53,11 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
+    if params.network.hrda is not None:
+        raise UserError(
+            "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
+            "yet: train with network.hrda: null to export"
+        )
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, workspace.weights(method))
     graph = EdgeGraph(network)

@@ -40,14 +40,16 @@ class Network(Section):
     )
     encoder: str = Field(description="smp encoder name, or `tu-` and a timm name")
     weights: Path | None = Field(
-        default=None, description="encoder weights (.safetensors); null for a random start"
+        default=None, description="encoder weights (.safetensors or .pth); null for a random start"
     )
     sha256: str | None = Field(default=None, description="checksum the weights file must have; null for any")
     licence: str = Field(
         default="none (random start)", description="licence of the encoder weights, for the manifest"
     )
     decoder: dict[str, Any] = Field(
-        default_factory=dict, description="further arguments of the decoder or the smp architecture"
+        default_factory=dict,
+        description="further arguments of the decoder or the smp architecture; those it does not know go to a timm "
+        "(`tu-`) encoder",
     )
     hrda: Hrda | None = Field(default=None, description="two-resolution training and inference; null: one")
 

@@ -6,7 +6,7 @@ runtime: fit to the training size, resize, pad, network, cut the pad, enlarge by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from pipeline.adaptation.cross_entropy import enlarge
+from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
 from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
 from pipeline.networks.normalise import normalise
+from pipeline.networks.windows import Size, cut, merge_windows, window_boxes
 
 Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C, h, w) at any stride
 Mode = Literal["whole", "sliding"]
-Size = tuple[int, int]  # (height, width)
-Box = tuple[int, int, int, int]  # (y1, y2, x1, x2), end-exclusive
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,6 @@ class Prediction:
 
     classes: np.ndarray  # (H, W) uint8, at the picture's own size
     confidence: np.ndarray  # (ceil(h'/4), ceil(w'/4)) float32, largest softmax value, of the resized picture
-
-
-def window_boxes(height: int, width: int, window: Size, stride: Size) -> list[Box]:
-    """Windows that cover height x width in steps of `stride`, row by row, the last ones shifted back inside.
-
-    A window larger than the picture is cut to it.
-    """
-    boxes = []
-    for y2 in _window_ends(height, window[0], stride[0]):
-        for x2 in _window_ends(width, window[1], stride[1]):
-            boxes.append((max(y2 - window[0], 0), y2, max(x2 - window[1], 0), x2))
-    return boxes
-
-
-def _window_ends(length: int, window: int, stride: int) -> list[int]:
-    count = max(length - window + stride - 1, 0) // stride + 1
-    return [min(i * stride + window, length) for i in range(count)]
-
-
-def merge_windows(logits: Sequence[Tensor], boxes: Sequence[Box], size: Size) -> Tensor:
-    """Mean of overlapping window logits, each (B, C, y2-y1, x2-x1), on a canvas (B, C, *size)."""
-    first = logits[0]
-    total = first.new_zeros((*first.shape[:2], *size), dtype=torch.float32)
-    count = total.new_zeros((1, 1, *size))
-    for part, (y1, y2, x1, x2) in zip(logits, boxes, strict=True):
-        total[:, :, y1:y2, x1:x2] += part
-        count[:, :, y1:y2, x1:x2] += 1
-    return total / count
 
 
 def confidence_map(logits: Tensor, size: Size) -> Tensor:
@@ -81,7 +53,7 @@ def predict_logits(
 
     The picture is fitted to `size`, aspect kept (None leaves it as it is), and padded to a multiple of
     `stride`. `sliding` averages the logits of windows of `window` pixels, a multiple of `stride`, set
-    `window_stride` apart. Raises ValueError for a network in training mode or an unfit window.
+    `window_stride` apart. Raises ValueError for a network in training mode, UserError for an unfit window.
     """
     logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
     return enlarge(logits, padded)[0, :, :height, :width]
@@ -135,8 +107,8 @@ def _run(
     if window is None or window_stride is None:
         raise ValueError("sliding inference needs a window and a window stride")
     if window[0] % stride or window[1] % stride:
-        raise ValueError(f"window {window} must be a multiple of the network's stride {stride}")
+        raise UserError(f"evaluate.window {list(window)} must be multiples of {stride}, the network's stride")
     boxes = window_boxes(*padded, window, window_stride)
     # One window at a time: memory stays that of a window, and the mean is the same.
-    parts = [enlarge(network(images[:, :, y1:y2, x1:x2]), (y2 - y1, x2 - x1)) for y1, y2, x1, x2 in boxes]
+    parts = [enlarge(network(cut(images, box)), (box[1] - box[0], box[3] - box[2])) for box in boxes]
     return merge_windows(parts, boxes, padded), padded, resized

@@ -23,6 +23,7 @@ from pipeline.edge.images import enlarge_nearest, read_image
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.confusion import confusion_matrix, iou, labelled_classes, mean_iou, pixel_accuracy
 from pipeline.evaluation.inference import Prediction, predict
+from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.params import Params
 
 Seen = Callable[[Record, Prediction], None]
@@ -85,7 +86,7 @@ class _Timed:
 
 
 def score_pictures(
-    network: nn.Module,
+    network: Segmenter,
     records: Sequence[Record],
     lut: np.ndarray,
     params: Params,
@@ -118,6 +119,7 @@ def score_pictures(
             mode=params.evaluate.mode,
             window=params.evaluate.window,
             window_stride=params.evaluate.window_stride,
+            stride=network.stride,
             device=device,
         )
         scores.add(record, prediction, label)

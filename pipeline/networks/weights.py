@@ -1,17 +1,30 @@
-"""Weights from local .safetensors files, checked: never a silent random start."""
+"""Weights from local files, checked: never a silent random start.
+
+Encoders read the layouts in which their weights are published: SegFormer's MiT files, timm's, torchvision's and
+open-mmlab's, bare or inside a whole segmenter.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from segmentation_models_pytorch.encoders import TimmViTEncoder
+from torch import Tensor, nn
 
 from pipeline.edge.errors import UserError
+
+Tensors = dict[str, Tensor]
+PREFIXES = ("", "module.", "backbone.", "encoder.")  # plain, DDP, mmseg, this project
+# The deep stem of open-mmlab's "v1c" ResNets -> the names timm gives it.
+V1C_STEM = re.compile(r"^stem\.(?:7|([01346]))\.")
 
 
 def file_sha256(path: Path) -> str:
@@ -24,21 +37,25 @@ def file_sha256(path: Path) -> str:
 
 
 def load_encoder_weights(encoder: nn.Module, path: Path, sha256: str | None) -> None:
-    """Load pretrained encoder weights; keys beyond the encoder's own (a classifier) are left out.
+    """Load pretrained encoder weights, .safetensors or a torch file of tensors alone (.pth, .pt).
 
-    smp's own encoders take the file's keys as they are, its timm encoders (`tu-`) below `model.`.
+    Keys beyond the encoder's own (a classifier, a decoder) are left out. Position embeddings and patches of another
+    size are resampled as timm does it.
 
     Raises:
-        UserError: the file is missing, has another checksum, or does not fill every tensor of the encoder.
+        UserError: the file is missing, has another checksum, holds more than tensors, or does not fill every tensor
+            of the encoder.
     """
-    tensors = _read(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path} does not exist: set network.weights to the file, or to null for a random start"
+        )
     if sha256 is not None and (found := file_sha256(path)) != sha256:
         raise UserError(
             f"{path}: its sha256 is {found}, network.sha256 asks for {sha256}: fetch the right file"
         )
     wanted = {k: v for k, v in encoder.state_dict().items() if not k.endswith("num_batches_tracked")}
-    layouts = [tensors, {f"model.{k}": v for k, v in tensors.items()}]
-    matched = max((_matching(wanted, layout) for layout in layouts), key=len)
+    matched = max((_matching(wanted, layout) for layout in _layouts(encoder, _read(path))), key=len)
     if len(matched) < len(wanted):
         share = 100 * len(matched) / len(wanted)
         raise UserError(
@@ -49,7 +66,27 @@ def load_encoder_weights(encoder: nn.Module, path: Path, sha256: str | None) -> 
     nn.Module.load_state_dict(encoder, matched, strict=False)
 
 
-def _matching(wanted: dict[str, torch.Tensor], offered: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _layouts(encoder: nn.Module, tensors: Tensors) -> Iterator[Tensors]:
+    """The tensors under every naming that the encoder may use for them."""
+    for prefix in PREFIXES:
+        inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        yield inner  # smp's own encoders
+        # smp keeps a timm network below `model.`
+        if isinstance(encoder, TimmViTEncoder):
+            # timm's loader of this family: it resamples positions and patches.
+            family = importlib.import_module(type(encoder.model).__module__)
+            inner = getattr(family, "checkpoint_filter_fn", lambda tensors, _: tensors)(inner, encoder.model)
+        yield {f"model.{k}": v for k, v in inner.items()}
+        # timm flattens stages of some: stages.0.x -> stages_0.x
+        yield {"model." + re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", k): v for k, v in inner.items()}
+        yield {"model." + V1C_STEM.sub(_timm_stem, k): v for k, v in inner.items()}
+
+
+def _timm_stem(name: re.Match[str]) -> str:
+    return f"conv1.{name[1]}." if name[1] else "bn1."
+
+
+def _matching(wanted: Tensors, offered: Tensors) -> Tensors:
     return {k: offered[k] for k, v in wanted.items() if k in offered and offered[k].shape == v.shape}
 
 
@@ -77,10 +114,25 @@ def load_weights(model: nn.Module, path: Path) -> None:
     nn.Module.load_state_dict(model, matched)
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> Tensors:
     try:
-        return load_file(path)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: set the path of the weights or train first") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a readable .safetensors file: {error}") from None
+    except Exception:  # on a broken file the unpickler raises anything
+        raise UserError(
+            f"{path} is broken or holds more than tensors: fetch it again, or save its state_dict as .safetensors"
+        ) from None
+    return _unwrapped(content)
+
+
+def _unwrapped(content: Any) -> Tensors:
+    """The tensors of a torch file, which training frameworks keep below `state_dict` or `model`."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        return {}
+    return {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.evaluation.confusion import confusion_matrix, iou, mean_iou, pixel_accuracy, recall
-from pipeline.evaluation.inference import merge_windows, window_boxes
+from pipeline.networks.windows import merge_windows, window_boxes
 from pipeline.training.optimiser import learning_rate
 
 Golden = Callable[[str], dict[str, np.ndarray]]

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pipeline.edge.errors import UserError
 from pipeline.edge.images import resize_image
-from pipeline.evaluation.inference import predict, predict_logits, window_boxes
+from pipeline.evaluation.inference import predict, predict_logits
 from pipeline.networks.normalise import normalise
+from pipeline.networks.windows import window_boxes
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -143,7 +145,7 @@ def test_a_network_in_training_mode_is_refused() -> None:
 def test_unfit_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="window stride"):
         predict_logits(Recorder(), picture(32, 32), size=None, mode="sliding")
-    with pytest.raises(ValueError, match="multiple"):
+    with pytest.raises(UserError, match=r"evaluate.window \[50, 64\] must be multiples of 32"):
         predict(
             Recorder(), picture(32, 32), size=None, mode="sliding", window=(50, 64), window_stride=(32, 32)
         )

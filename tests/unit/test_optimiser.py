@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import pytest
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from pipeline.edge.errors import UserError
+from pipeline.networks.segmenter import build_segmenter
+from pipeline.params import Network
+from pipeline.params_train import Optimiser
 from pipeline.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 
 
@@ -24,7 +29,7 @@ class Toy(nn.Module):
 
 def test_groups_of_rate_and_decay() -> None:
     toy = Toy()
-    optimiser = build_optimiser(toy, 6e-5, 10, 0.01)
+    optimiser = build_optimiser(toy, Optimiser(lr=6e-5))
     of_parameter = {id(p): group for group in optimiser.param_groups for p in group["params"]}
     seen = {name: of_parameter[id(p)] for name, p in toy.named_parameters()}
     assert {name: (group["lr"], group["weight_decay"]) for name, group in seen.items()} == {
@@ -46,7 +51,7 @@ def test_every_trainable_parameter_of_an_smp_network_is_there_once() -> None:
         "fpn", encoder_name="tu-mobilenetv3_small_050", encoder_weights=None, classes=19
     )
     frozen = network.get_parameter("encoder.model.conv_stem.weight").requires_grad_(False)
-    optimiser = build_optimiser(network, 1e-3, 10, 0.01)
+    optimiser = build_optimiser(network, Optimiser(lr=1e-3))
     listed = [id(p) for group in optimiser.param_groups for p in group["params"]]
     assert len(listed) == len(set(listed))
     assert set(listed) == {id(p) for p in network.parameters()} - {id(frozen)}
@@ -54,7 +59,7 @@ def test_every_trainable_parameter_of_an_smp_network_is_there_once() -> None:
 
 
 def test_each_step_sets_every_group() -> None:
-    optimiser = build_optimiser(Toy(), 1e-3, 10, 0.01)
+    optimiser = build_optimiser(Toy(), Optimiser(lr=1e-3))
     for step in (0, 3, 10, 99):
         set_learning_rate(optimiser, step, steps=100, warmup_steps=10)
         rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
@@ -70,7 +75,10 @@ def test_schedule_without_warmup_and_its_ends() -> None:
     assert learning_rate(100, 1.0, 100, 10, minimum=0.1) == pytest.approx(0.1)
 
 
-def test_resumed_optimiser_goes_on_bit_for_bit() -> None:
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_resumed_optimiser_goes_on_bit_for_bit(name: Literal["adamw", "sgd"]) -> None:
+    settings = Optimiser(name=name, lr=1e-2)
+
     def train(network: Toy, optimiser: torch.optim.Optimizer, steps: range) -> None:
         for step in steps:
             set_learning_rate(optimiser, step, 10, 2)
@@ -84,12 +92,67 @@ def test_resumed_optimiser_goes_on_bit_for_bit() -> None:
     whole = Toy()
     resumed = Toy()
     resumed.load_state_dict(whole.state_dict())
-    optimiser = build_optimiser(whole, 1e-2, 10, 0.01)
+    optimiser = build_optimiser(whole, settings)
     train(whole, optimiser, range(3))
     resumed.load_state_dict(whole.state_dict())
-    restored = build_optimiser(resumed, 1e-2, 10, 0.01)
+    restored = build_optimiser(resumed, settings)
     restored.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     train(whole, optimiser, range(3, 6))
     train(resumed, restored, range(3, 6))
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def rates(network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, tuple[float, float]]:
+    """Name of a parameter -> its learning rate and weight decay."""
+    group_of = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    groups = {name: group_of[id(p)] for name, p in network.named_parameters()}
+    return {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()}
+
+
+def test_layer_decay_slows_a_vit_towards_its_embedding() -> None:
+    network = build_segmenter(Network(architecture="dpt", encoder="tu-test_vit"))  # six blocks
+    settings = Optimiser(lr=1e-3, head_factor=10, layer_decay=0.5)
+    optimiser = build_optimiser(network, settings)
+    found = rates(network, optimiser)
+    for name, (lr, decay) in found.items():
+        if not name.startswith("encoder."):
+            expected = 1e-2
+        elif ".blocks." in name:
+            expected = 1e-3 * 0.5 ** (5 - int(name.split(".")[3]))
+        else:
+            expected = 1e-3 * 0.5**6  # class token, positions, patches
+        assert lr == pytest.approx(expected), name
+        assert decay == (0.0 if name.startswith("encoder.") and "norm" in name else 0.01), name
+    assert optimiser.param_groups[0]["lr"] == 1e-3
+    listed = [p for group in optimiser.param_groups for p in group["params"]]
+    assert len(listed) == len(list(network.parameters()))
+    set_learning_rate(optimiser, 1750, 2000, warmup_steps=1500)
+    assert rates(network, optimiser)["encoder.model.cls_token"][0] == pytest.approx(1e-3 / 8 * 0.5**6)
+
+
+def test_layer_decay_needs_blocks() -> None:
+    network = build_segmenter(Network(architecture="fpn", encoder="tu-test_resnet"))
+    with pytest.raises(UserError, match=r"layer_decay 0\.9 needs a ViT encoder .* null"):
+        build_optimiser(network, Optimiser(lr=1e-3, layer_decay=0.9))
+
+
+@pytest.mark.parametrize(("architecture", "encoder"), [("daformer", "mit_b0"), ("dpt", "tu-test_vit")])
+def test_norms_of_real_encoders_are_not_decayed(architecture: str, encoder: str) -> None:
+    network = build_segmenter(Network(architecture=architecture, encoder=encoder))
+    found = rates(network, build_optimiser(network, Optimiser(lr=1e-3, weight_decay=0.02)))
+    norms = {
+        f"encoder.{name}.{kind}"
+        for name, module in network.encoder.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        for kind, _ in module.named_parameters()
+    }
+    assert len(norms) >= 10
+    assert {name for name, (_, decay) in found.items() if decay == 0} == norms
+
+
+def test_sgd_is_the_papers() -> None:
+    optimiser = build_optimiser(Toy(), Optimiser(name="sgd", lr=2.5e-3, head_factor=1, weight_decay=5e-4))
+    assert isinstance(optimiser, torch.optim.SGD)
+    assert {(g["lr"], g["momentum"], g["nesterov"]) for g in optimiser.param_groups} == {(2.5e-3, 0.9, False)}
+    assert {g["name"]: g["weight_decay"] for g in optimiser.param_groups}["encoder"] == 5e-4
