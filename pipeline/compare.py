@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.data.formats import label_lut
+from pipeline.data.formats import read_label
 from pipeline.data.index import read_index
-from pipeline.data.labels import read_label
+from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
 from pipeline.evaluation.comparison import Confusions, domain_gain, pair_gains, picture_scores, target_gain
@@ -23,6 +23,7 @@ from pipeline.evaluation.report import Case, Figure, Report, render
 from pipeline.evaluation.report_facts import facts, limits
 from pipeline.evaluation.verdict import LABELS, interval, judge, points, signed
 from pipeline.params import Params, load_params
+from pipeline.params_data import Data
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.workspace import Workspace
 
@@ -52,12 +53,15 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
     predictions = {m: [workspace.pictures(m) / row["prediction"] for row in rows] for m in methods}
     draws, seed = params.evaluate.bootstrap, params.seed
     before, after = confusions[BASELINE], confusions[method]
+    scored = params.data.scored_classes
     compare = {
         "baseline": BASELINE,
         "method": method,
-        "target": target_gain(before, after, list(metrics[method]["target"]["conditions"]), draws, seed),
-        "source": domain_gain(before, after, "source", draws, seed),
-        "pairs": pair_gains(confusions, BASELINE, [method, *others], draws, seed),
+        "target": target_gain(
+            before, after, list(metrics[method]["target"]["conditions"]), draws, seed, scored
+        ),
+        "source": domain_gain(before, after, "source", draws, seed, scored),
+        "pairs": pair_gains(confusions, BASELINE, [method, *others], draws, seed, scored),
         "label_free": {
             "changed_share": changed_share(predictions[BASELINE], predictions[method]),
             "mean_confidence": {m: metrics[m]["target"]["mean_confidence"] for m in methods},
@@ -66,11 +70,10 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
     write_json(workspace.compare, compare)
     write_json(workspace.summary, summary(compare, metrics))
 
-    lut = label_lut(params.data.target)
-    _write_grid(workspace.report_dir / "grid.png", rows, predictions, lut)
+    _write_grid(workspace.report_dir / "grid.png", rows, predictions, params.data)
     cases = [
-        _case(rows[i], predictions[BASELINE][i], predictions[method][i], lut, *text)
-        for i, text in _chosen_cases(rows, before, after).items()
+        _case(rows[i], predictions[BASELINE][i], predictions[method][i], params.data, *text)
+        for i, text in _chosen_cases(rows, before, after, scored).items()
     ]
     source, target = read_index(workspace.index("source")), read_index(workspace.index("target"))
     small_print = facts(params, metrics, source, target), limits(params, metrics, source)
@@ -103,11 +106,11 @@ def changed_share(before: Sequence[Path], after: Sequence[Path]) -> float | None
 
 
 def _chosen_cases(
-    rows: list[dict[str, Any]], before: Confusions, after: Confusions
+    rows: list[dict[str, Any]], before: Confusions, after: Confusions, classes: Sequence[int]
 ) -> dict[int, tuple[str, str]]:
     """Position -> title and note of the report's pictures: the grid's, then the best and the worst case."""
     position = {str(name): i for i, name in enumerate(before["target_images"])}
-    old, new = picture_scores(before["target"]), picture_scores(after["target"])
+    old, new = picture_scores(before["target"], classes), picture_scores(after["target"], classes)
     scored = {i: position[row["image"]] for i, row in enumerate(rows) if row["image"] in position}
     gain = {i: new[k] - old[k] for i, k in scored.items()}
     chosen = [i for i, r in enumerate(rows) if r["in_grid"]]
@@ -128,20 +131,23 @@ def _chosen_cases(
     return texts
 
 
-def _case(row: dict[str, Any], before: Path, after: Path, lut: np.ndarray, title: str, note: str) -> Case:
-    truth = read_label(row["label"], lut) if row["label"] else None
-    return Case(title, note, read_image(row["image"]), _classes(before), _classes(after), truth)
+def _case(row: dict[str, Any], before: Path, after: Path, data: Data, title: str, note: str) -> Case:
+    return Case(title, note, read_picture(row["image"]), _classes(before), _classes(after), _truth(row, data))
+
+
+def _truth(row: dict[str, Any], data: Data) -> np.ndarray | None:
+    return read_label(row["label"], data.targets[row["data_set"]]) if row["label"] else None
 
 
 def _write_grid(
-    path: Path, rows: list[dict[str, Any]], predictions: dict[str, list[Path]], lut: np.ndarray
+    path: Path, rows: list[dict[str, Any]], predictions: dict[str, list[Path]], data: Data
 ) -> None:
     """report/grid.png: picture, ground truth and each method, for the pictures chosen by `evaluate`."""
     lines = [
         GridRow(
             f"{row['condition']}, {Path(row['image']).stem}",
-            read_image(row["image"]),
-            read_label(row["label"], lut) if row["label"] else None,
+            read_picture(row["image"]),
+            _truth(row, data),
             [_classes(paths[i]) for paths in predictions.values()],
         )
         for i, row in enumerate(rows)

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from pipeline.data.formats import label_lut
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.edge.errors import UserError
 from pipeline.edge.render import index_png
@@ -26,7 +25,7 @@ from pipeline.evaluation.files import write_json
 from pipeline.evaluation.inference import Prediction
 from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
-from pipeline.evaluation.scoring import Scores, domain_metrics, score_block, score_pictures, spread
+from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
@@ -52,11 +51,8 @@ def run(
     network = _trained(params, workspace.weights(method), method, device)
     kept = Kept(workspace.pictures(method), target_records, params.evaluate.pictures)
 
-    luts = {"source": label_lut(params.data.source), "target": label_lut(params.data.target)}
-    source = score_pictures(network, source_records, luts["source"], params, device, f"{method} on source")
-    target = score_pictures(
-        network, target_records, luts["target"], params, device, f"{method} on target", kept.add
-    )
+    source = score_pictures(network, source_records, params, device, f"{method} on source")
+    target = score_pictures(network, target_records, params, device, f"{method} on target", kept.add)
     metrics: dict[str, Any] = {
         "source": domain_metrics(source),
         "target": domain_metrics(target),
@@ -66,10 +62,8 @@ def run(
     if workspace.teacher_weights(method).exists() and method != "source_only":
         teacher = _trained(params, workspace.teacher_weights(method), method, device)
         labelled = [r for r in target_records if r.label]
-        scores = score_pictures(
-            teacher, labelled, luts["target"], params, device, f"{method}'s teacher on target"
-        )
-        metrics["teacher"] = {"target": {"miou": score_block(scores.stack().sum(axis=0))["miou"]}}
+        scores = score_pictures(teacher, labelled, params, device, f"{method}'s teacher on target")
+        metrics["teacher"] = {"target": {"miou": domain_metrics(scores)["miou"]}}
     looked_at = [target_records[i] for i in spread(target_records, KEPT_PREDICTIONS)]
     metrics["target"]["label_free"] = label_free(network, teacher, looked_at, params, device)
 
@@ -105,6 +99,7 @@ class Kept:
             {
                 "image": r.image,
                 "label": r.label,
+                "data_set": r.data_set,
                 "condition": r.condition,
                 "prediction": f"predictions/{i:03d}_{Path(r.image).stem}.png",
                 "in_grid": i in in_grid,
@@ -182,7 +177,7 @@ def write(
         title = f"{LABELS[method]}: {domain} pixels by labelled and predicted class, % of the row"
         (kept.beside / f"confusion_{domain}.png").write_bytes(confusion_picture(confusion, title))
     kept.finish()
-    per_class = score_block(scores.stack().sum(axis=0))["per_class"]
+    per_class = domain_metrics(scores)["per_class"]
     bars = [{"class": name, "iou": value} for name, value in per_class.items() if value is not None]
     write_json(workspace.plots(method) / "iou.json", bars)
     write_json(workspace.plots(method) / "reliability.json", scores.calibration.curve())

@@ -24,12 +24,13 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from pipeline.data.formats import label_lut
+from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record, of_split, read_index
-from pipeline.data.labels import read_label
+from pipeline.data.labels import class_pixels
+from pipeline.data.pictures import read_picture
 from pipeline.edge.classes import CLASSES, NUM_CLASSES
 from pipeline.edge.errors import UserError
-from pipeline.edge.images import read_image, resize_image
+from pipeline.edge.images import resize_image
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import STRIDE
@@ -119,7 +120,7 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
         UserError: they agree on fewer pixels than export.parity_agreement somewhere.
     """
     picked = [records[i] for i in np.linspace(0, len(records) - 1, PARITY_IMAGES).round().astype(int)]
-    images = [read_image(r.image) for r in picked]
+    images = [read_picture(r.image) for r in picked]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     shapes, worst, worst_confidence = [], 1.0, 0
     for scale in (1.0, 0.75, 1.5):
@@ -226,13 +227,12 @@ def build_manifest(
 
 def trained_classes(params: Params, source: Sequence[Record]) -> list[int]:
     """Ids with at least one labelled pixel in the source training pictures."""
-    lut = label_lut(params.data.source)
     total = np.zeros(NUM_CLASSES, np.int64)
     for record in of_split(list(source), "train"):
         if record.pixels is not None:
             total += record.pixels
         elif record.label is not None:
-            total += np.bincount(read_label(record.label, lut).ravel(), minlength=256)[:NUM_CLASSES]
+            total += class_pixels(read_record_label(record, params.data))
     return [int(i) for i in np.flatnonzero(total)]
 
 

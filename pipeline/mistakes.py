@@ -8,23 +8,20 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from pipeline.params_data import FORMATS, MORE, ONE
+
 
 def sentence(error: Any, model: type[BaseModel]) -> str:
     """A pydantic finding about `model` as `key: what is wrong, what is allowed`."""
-    # pydantic puts the format of a domain into the path: data.source.camvid.root
-    loc = error["loc"]
-    where = [
-        str(x)
-        for i, x in enumerate(loc)
-        if not (i == 2 and loc[0] == "data" and loc[1] in ("source", "target"))
-    ]
+    where, data_set = _place(error["loc"])
     key = ".".join(where) or "the file"
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _known_keys(model, where[:-1]), n=1, cutoff=0.5)
+        known = _known_keys(model, where[:-1], data_set)
+        near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.5)
         hint = f", did you mean {near[0]!r}?" if near else ""
         return f"unknown key {key}{hint}"
     if error["type"].startswith("union_tag"):
-        return f"{key}.format must be one of scenes, camvid, folders"
+        return f"{key}.format must be one of {', '.join(FORMATS)}"
     if error["type"] == "missing":
         return f"{key} is missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -34,17 +31,35 @@ def sentence(error: Any, model: type[BaseModel]) -> str:
     return f"{key} = {error['input']!r}: {message}"
 
 
-def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Field names at a key path of a model."""
+def _place(loc: tuple[str | int, ...]) -> tuple[list[str], str | None]:
+    """The key path as in the file, and the format of the data set it leads through.
+
+    pydantic has both form and format in it: data.source.camvid.root, data.target.more.1.gta.root.
+    """
+    place = list(loc)
+    if place[:1] != ["data"] or place[1:2] not in (["source"], ["target"]):
+        return [str(x) for x in place], None
+    if place[2:3] in ([ONE], [MORE]):
+        place.pop(2)
+    at = 3 if len(place) > 2 and isinstance(place[2], int) else 2
+    data_set = str(place.pop(at)) if len(place) > at else None
+    return [str(x) for x in place], data_set
+
+
+def _known_keys(model: type[BaseModel], path: list[str], data_set: str | None) -> list[str]:
+    """Field names at a key path of a model; of the data sets those of one format alone."""
     models = [model]
     for name in path:
+        if name.isdigit():  # a place in a list is of the type of the list
+            continue
         found = [m.model_fields[name].annotation for m in models if name in m.model_fields]
         models = [inner for annotation in found for inner in _models_in(annotation)]
-    return [field for m in models for field in m.model_fields]
+    formats = {m: get_args(m.model_fields["format"].annotation) for m in models if "format" in m.model_fields}
+    return [f for m in models if m not in formats or data_set in formats[m] for f in m.model_fields]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The params blocks inside a type such as `Block | None`."""
-    if get_origin(annotation) in (Union, UnionType, Annotated):
+    """The params blocks inside a type such as `Block | None` or `tuple[Block, ...]`."""
+    if get_origin(annotation) in (Union, UnionType, Annotated, tuple):
         return [m for a in get_args(annotation) for m in _models_in(a)]
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

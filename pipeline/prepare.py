@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.data.checks import Checked, check_pictures, content_problems, duplicates
+from pipeline.data.checks import check_pictures, content_problems, duplicates
 from pipeline.data.contact_sheet import contact_sheet
-from pipeline.data.formats import label_lut, list_pictures
+from pipeline.data.formats import list_pictures
 from pipeline.data.index import Record, write_index
 from pipeline.data.report import data_report, print_report
 from pipeline.data.scenes import write_scenes
@@ -37,28 +37,40 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
     _draw_scenes(params)
 
     problems: list[str] = []
-    checked: dict[str, list[Checked]] = {}
-    for domain, data in (("source", params.data.source), ("target", params.data.target)):
-        listing = list_pictures(data, domain)
-        found = track(
-            check_pictures(data, domain, listing.pictures),
-            f"checking the {domain}",
-            len(listing.pictures),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        checked[domain] = list(found)
-        problems += listing.problems + content_problems(data, domain, checked[domain])
-    records = {domain: [c.record for c in found if c.record] for domain, found in checked.items()}
-    repeated, warnings = duplicates(records["source"] + records["target"])
+    warnings: list[str] = []
+    records: dict[str, list[Record]] = {}
+    for domain in ("source", "target"):
+        records[domain] = []
+        several = domain == "target" and isinstance(params.data.target, tuple)
+        for i, data in enumerate(params.data.data_sets(domain)):
+            listing = list_pictures(data, domain, f"data.{domain}.{i}" if several else f"data.{domain}")
+            checked = list(
+                track(
+                    check_pictures(data, listing, i),
+                    f"checking the {domain}",
+                    len(listing.pictures),
+                    console=console,
+                    transient=True,
+                    disable=not console.is_terminal,
+                )
+            )
+            amiss, odd = content_problems(data, listing, checked)
+            problems += listing.problems + amiss
+            warnings += listing.warnings + odd
+            records[domain] += [c.record for c in checked if c.record]
+        if not problems and not any(r.split == "train" for r in records[domain]):
+            problems.append(f"data.{domain} has no picture for training: name a train split")
+    repeated, twice = duplicates(records["source"] + records["target"])
     problems += repeated
+    warnings += twice
     if problems:
         numbered = "".join(f"\n  {i}. {problem}" for i, problem in enumerate(problems, 1))
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(f"prepare found {count} in the data and wrote no index:{numbered}")
 
-    report = data_report(checked["source"], checked["target"], params.data.min_class_share)
+    report = data_report(
+        records["source"], records["target"], params.data.min_class_share, params.data.scored_classes
+    )
     report["warnings"] += warnings
     print_report(report, console)
     _write(workspace, params, records, report)
@@ -69,7 +81,7 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
 
 
 def _draw_scenes(params: Params) -> None:
-    roots = {d.root for d in (params.data.source, params.data.target) if d.format == "scenes"}
+    roots = {d.root for d in (params.data.source, *params.data.targets) if d.format == "scenes"}
     if params.data.scenes is not None:
         for root in sorted(roots):
             write_scenes(root, params.data.scenes)
@@ -87,10 +99,10 @@ def _write(
 ) -> None:
     """Each file beside and renamed; the indexes last, because later stages start from them."""
     workspace.data_report.parent.mkdir(parents=True, exist_ok=True)
-    for domain, data in (("source", params.data.source), ("target", params.data.target)):
+    for domain, found in records.items():
         path = workspace.data_sheet(domain)
         beside = path.with_name(f".{path.name}")
-        contact_sheet(records[domain], label_lut(data)).save(beside, format="PNG")
+        contact_sheet(found, params.data).save(beside, format="PNG")
         os.replace(beside, path)
     beside = workspace.data_report.with_name(f".{workspace.data_report.name}")
     beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -11,15 +11,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.data.formats import Listed, id_map, label_lut
+from pipeline.data.formats import Listed, Listing, id_map, label_lut, read_ids
 from pipeline.data.index import Record
-from pipeline.data.labels import apply_lut, class_pixels, read_label_ids
+from pipeline.data.labels import apply_lut, class_pixels
+from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
-from pipeline.edge.images import read_image
-from pipeline.params_data import Domain
+from pipeline.params_data import DataSet
 
 LUMA = np.array([0.299, 0.587, 0.114])
 ALIKE_SHOWN = 20  # sentences of one kind before the rest is only counted
+
+
+# A few GTA labels are some rows smaller than their pictures, as downloaded; published code skips those pairs.
+FORMATS_WITH_MISFITS = ("gta",)
+MISFITS_SHARE = 0.01  # above it, it is not the data set but what was done to it
 
 
 @dataclass(frozen=True)
@@ -28,25 +33,34 @@ class Checked:
 
     listed: Listed
     record: Record | None = None
-    grey: float = 0.0
-    """Mean grey level (ITU-R 601 luma), 0..255."""
     unknown: dict[int, int] = field(default_factory=dict)
     """Label ids outside the id map -> pixels."""
     problem: str | None = None
+    misfit: bool = False
+    """The problem is a label of another size than its picture."""
 
 
-def check_pictures(data: Domain, domain: str, pictures: list[Listed]) -> Iterable[Checked]:
-    """Decode every picture and label fully, in list order, a few at a time."""
+def check_pictures(data: DataSet, listing: Listing, data_set: int = 0) -> Iterable[Checked]:
+    """Decode every picture and label fully, in list order, a few at a time.
+
+    `data_set` is the position of `data` among those of its domain.
+    """
     known, lut = id_map(data), label_lut(data)
+
+    def check(listed: Listed) -> Checked:
+        return _check(listed, data, listing.domain, data_set, known, lut)
+
     # Decoding and hashing release the interpreter lock, so threads do.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda listed: _check(listed, domain, known, lut), pictures)
+        yield from pool.map(check, listing.pictures)
 
 
-def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) -> Checked:
+def _check(
+    listed: Listed, data: DataSet, domain: str, data_set: int, known: dict[int, int], lut: np.ndarray
+) -> Checked:
     try:
-        image = read_image(listed.image)
-        ids = None if listed.label is None else read_label_ids(listed.label)
+        image = read_picture(listed.image)
+        ids = None if listed.label is None else read_ids(listed.label, data)
     except UserError as error:
         return Checked(listed, problem=str(error))
     height, width = image.shape[:2]
@@ -55,6 +69,7 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
             listed,
             problem=f"label {listed.label} is {ids.shape[1]}x{ids.shape[0]} pixels but its picture "
             f"{listed.image} is {width}x{height}: export the label at the size of the picture",
+            misfit=True,
         )
     unknown: dict[int, int] = {}
     if ids is not None:
@@ -70,12 +85,23 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
         width=width,
         pixels=None if ids is None else class_pixels(apply_lut(ids, lut)),
         sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+        data_set=data_set,
+        grey=float(image.mean((0, 1)) @ LUMA),
     )
-    return Checked(listed, record, float(image.mean((0, 1)) @ LUMA), unknown)
+    return Checked(listed, record, unknown)
 
 
-def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[str]:
-    """Sentences for files that cannot be used and for label ids outside the map of one domain."""
+def content_problems(data: DataSet, listing: Listing, checked: list[Checked]) -> tuple[list[str], list[str]]:
+    """Problems and warnings: files that cannot be used and label ids outside the map of one data set."""
+    domain, key = listing.domain, listing.key
+    misfits = [c for c in checked if c.misfit]
+    warnings: list[str] = []
+    if data.format in FORMATS_WITH_MISFITS and 0 < len(misfits) <= MISFITS_SHARE * len(checked):
+        warnings.append(
+            f"{len(misfits)} pictures of {key} have a label of another size and are left out, the first is "
+            f"{misfits[0].listed.image}: the download has some"
+        )
+        checked = [c for c in checked if not c.misfit]
     files = [c.problem for c in checked if c.problem]
     problems = files[:ALIKE_SHOWN]
     if len(files) > ALIKE_SHOWN:
@@ -87,7 +113,7 @@ def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[
         for value in c.unknown:
             where[value].append(c)
     fix = (
-        f"add `{{}}: <class name or ignore>` to data.{domain}.id_map"
+        f"add `{{}}: <class name or ignore>` to {key}.id_map"
         if data.format == "folders"
         else f"format {data.format} does not have it; mend the labels, or use format folders with an id_map"
     )
@@ -103,7 +129,7 @@ def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[
             "all pixels of the source training labels are ignored, so there is nothing to learn: correct "
             "data.source.id_map or the labels"
         )
-    return problems
+    return problems, warnings
 
 
 def duplicates(records: list[Record]) -> tuple[list[str], list[str]]:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record
-from pipeline.data.labels import read_label
+from pipeline.data.pictures import read_picture
 from pipeline.edge.classes import CLASSES, IGNORE
-from pipeline.edge.images import enlarge_nearest, read_image, resize_image
+from pipeline.edge.images import enlarge_nearest, resize_image
 from pipeline.edge.render import colour
+from pipeline.params_data import Data
 
 COLUMNS, PICTURES = 4, 12
 TILE = (240, 320)  # (height, width) that a picture and its label are each fitted into, in pixels
@@ -20,7 +22,7 @@ LINE = 20
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
-def contact_sheet(records: list[Record], lut: np.ndarray) -> Image.Image:
+def contact_sheet(records: list[Record], data: Data) -> Image.Image:
     """Twelve pictures spread evenly over the index, with split, condition and, below, the label in colour."""
     count = min(PICTURES, len(records))
     chosen = [records[i * len(records) // count] for i in range(count)]
@@ -36,9 +38,9 @@ def contact_sheet(records: list[Record], lut: np.ndarray) -> Image.Image:
         draw.text(
             (x, y), f"{record.split}, {record.condition}: {Path(record.image).stem}"[:46], fill=INK, font=font
         )
-        sheet.paste(Image.fromarray(resize_image(read_image(record.image), size)), (x, y + LINE))
+        sheet.paste(Image.fromarray(resize_image(read_picture(record.image), size)), (x, y + LINE))
         if record.label:
-            label = enlarge_nearest(read_label(record.label, lut), size)
+            label = enlarge_nearest(read_record_label(record, data), size)
             seen.update(np.unique(label).tolist())
             sheet.paste(Image.fromarray(colour(label)), (x, y + LINE + size[0]))
     entries = [(c.name, c.rgb) for c in CLASSES if c.id in seen] + [("ignored", (0, 0, 0))] * (IGNORE in seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
@@ -12,7 +12,10 @@ from pipeline.edge.errors import UserError
 
 @dataclass(frozen=True)
 class Record:
-    """A picture that passed the checks of `prepare`; paths are from the project root, or absolute."""
+    """A picture that passed the checks of `prepare`; paths are from the project root, or absolute.
+
+    A path may lead into a .zip archive: `read_picture` and `read_record_label` open both kinds.
+    """
 
     image: str
     label: str | None
@@ -26,6 +29,13 @@ class Record:
     """Pixels of each of the 19 classes in the full-size label; None without a label."""
     sha256: str
     """Of the decoded RGB pixels, so that the same picture under another name or format is recognised."""
+    data_set: int = 0
+    """Position in `data.target` where that is a list of data sets; the label map is that data set's."""
+    grey: float = 0.0
+    """Mean grey level (ITU-R 601 luma), 0..255."""
+
+
+FIELDS = {f.name for f in fields(Record)}
 
 
 def read_index(path: Path) -> list[Record]:
@@ -35,7 +45,10 @@ def read_index(path: Path) -> list[Record]:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `dvc repro prepare` first") from None
     try:
-        return [Record(**json.loads(line)) for line in lines]
+        rows = [json.loads(line) for line in lines]
+        if unfit := next((row for row in rows if set(row) != FIELDS), None):
+            raise ValueError(f"fields {', '.join(sorted(FIELDS ^ set(unfit)))}")
+        return [Record(**row) for row in rows]
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not an index of this version ({error}); run `dvc repro -f prepare`"

@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.data.augment import augment, source_augmentation, target_augmentation
-from pipeline.data.formats import label_lut
+from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record
-from pipeline.data.labels import read_label
-from pipeline.edge.images import enlarge_nearest, fit_size, read_image, resize_image
+from pipeline.data.pictures import read_picture
+from pipeline.edge.images import enlarge_nearest, fit_size, resize_image
 from pipeline.params import Params
 from pipeline.randomness import Stream, step_seed
 
@@ -50,7 +50,7 @@ class TrainingBatches(Dataset[Batch]):
         self.per_rank = params.train.batch_size
         self.rank = rank
         self.world = world
-        self.lut = label_lut(params.data.source)
+        self.data = params.data
         self.augment_source = source_augmentation(params.train.crop)
         self.augment_target = target_augmentation(params.train.crop)
 
@@ -76,13 +76,13 @@ class TrainingBatches(Dataset[Batch]):
         if record.label is None:
             raise ValueError(f"source picture {record.image} has no label")  # prepare lets none pass
         size = fit_size(record.height, record.width, self.size)
-        image = resize_image(read_image(record.image), size)
-        label = enlarge_nearest(read_label(record.label, self.lut), size)
+        image = resize_image(read_picture(record.image), size)
+        label = enlarge_nearest(read_record_label(record, self.data), size)
         return augment(self.augment_source, image, label, step_seed(self.seed, Stream.SOURCE_AUGMENT, place))
 
     def _target(self, record: Record, place: int) -> tuple[np.ndarray, np.ndarray]:
         size = fit_size(record.height, record.width, self.size)
-        image = resize_image(read_image(record.image), size)
+        image = resize_image(read_picture(record.image), size)
         valid = np.ones(size, np.uint8)
         return augment(self.augment_target, image, valid, step_seed(self.seed, Stream.TARGET_AUGMENT, place))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.data.checks import Checked
 from pipeline.data.index import Record
 from pipeline.edge.classes import CLASSES
 
 
-def data_report(source: list[Checked], target: list[Checked], min_class_share: float) -> dict[str, Any]:
-    """Numbers of both domains and the warnings that follow from them; every picture is sound.
+def data_report(
+    source: list[Record], target: list[Record], min_class_share: float, scored_classes: Sequence[int]
+) -> dict[str, Any]:
+    """Numbers of both domains and the warnings that follow from them.
 
     Shares (0..1) are of the pixels of a split, class shares of its labelled pixels; None without labels.
     """
     report: dict[str, Any] = {"source": _domain(source), "target": _domain(target)}
     report["grey_gap"] = round(report["source"]["grey"]["mean"] - report["target"]["grey"]["mean"], 1)
-    report["warnings"] = _class_warnings(report, min_class_share)
+    report["warnings"] = _class_warnings(report, min_class_share, scored_classes)
     return report
 
 
-def _domain(checked: list[Checked]) -> dict[str, Any]:
-    records = [c.record for c in checked if c.record]
-    greys = [c.grey for c in checked]
+def _domain(records: list[Record]) -> dict[str, Any]:
+    greys = [r.grey for r in records]
     splits = {s: [r for r in records if r.split == s] for s in ("train", "val")}
     return {
         "pictures": len(records),
@@ -60,8 +61,11 @@ def _split(records: list[Record]) -> dict[str, Any]:
     }
 
 
-def _class_warnings(report: dict[str, Any], min_class_share: float) -> list[str]:
+def _class_warnings(
+    report: dict[str, Any], min_class_share: float, scored_classes: Sequence[int]
+) -> list[str]:
     train = report["source"]["splits"]["train"]["class_shares"]
+    scored = {CLASSES[i].name for i in scored_classes}
     absent = [name for name, share in train.items() if share == 0]
     rare = [f"{name} ({share:.3%})" for name, share in train.items() if 0 < share < min_class_share]
     warnings = []
@@ -73,7 +77,7 @@ def _class_warnings(report: dict[str, Any], min_class_share: float) -> list[str]
         warnings.append(f"hardly any pixel in the source training labels: {', '.join(rare)}")
     val = report["target"]["splits"].get("val")
     if val and val["class_shares"]:
-        unseen = [name for name, share in val["class_shares"].items() if share > 0 and name in absent]
+        unseen = [n for n, share in val["class_shares"].items() if share > 0 and n in absent and n in scored]
         if unseen:
             warnings.append(
                 f"in the target val labels but never in the source, so their score is 0: {', '.join(unseen)}"

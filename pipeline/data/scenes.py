@@ -135,9 +135,7 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
     # Spawned, because a forked child would share the threads of libraries the parent has loaded.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         drawn = pool.map(_write_scene, *zip(*tasks, strict=True), chunksize=8)
-        for _ in track(
-            drawn, "drawing", total=len(tasks), console=console, disable=not console.is_terminal
-        ):
+        for _ in track(drawn, "drawing", total=len(tasks), console=console, disable=not console.is_terminal):
             pass
     for split in keys[3:]:
         lines = [f"{split}_{i:04d} {_condition(split, i)}\n" for i in range(record[split])]

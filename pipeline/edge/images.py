@@ -57,13 +57,14 @@ def image_files(inputs: list[Path]) -> list[Path]:
     return list(found)
 
 
-def read_image(source: str | Path | bytes) -> np.ndarray:
+def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
     """Decode a picture to uint8 (H, W, 3) RGB, turned upright by its EXIF orientation.
 
     Alpha is laid over mid-grey, 16-bit grey is scaled to 8 bit, of an animation the first frame is taken.
+    `name` is what errors call it: by default its path, or "The picture" for bytes.
     Raises ImageError (one sentence) for no picture, a broken one, one below 2 x 2 or above MAX_PIXELS.
     """
-    name = "The picture" if isinstance(source, bytes) else str(source)
+    name = name or ("The picture" if isinstance(source, bytes) else str(source))
     stream = _open(source, name)
     # Pillow would warn of large pictures (our own limit is checked below, before decoding) and of bad EXIF.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -129,7 +130,7 @@ def _is_picture_name(relative: Path) -> bool:
 def _open(source: str | Path | bytes, name: str) -> BinaryIO:
     if isinstance(source, bytes):
         if not source:
-            raise ImageError("The picture is empty (0 bytes): save it again.")
+            raise ImageError(f"{name} is empty (0 bytes): save it again.")
         return io.BytesIO(source)
     path = Path(source)
     if path.is_dir():

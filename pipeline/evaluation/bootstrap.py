@@ -6,6 +6,7 @@ tells what another choice of images could have shown; it says nothing about othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,13 @@ class Gain:
     per_class_ci95: np.ndarray  # (C, 2)
 
 
-def paired_bootstrap(baseline: np.ndarray, method: np.ndarray, draws: int = 1000, seed: int = 0) -> Gain:
+def paired_bootstrap(
+    baseline: np.ndarray,
+    method: np.ndarray,
+    draws: int = 1000,
+    seed: int = 0,
+    scored: Sequence[int] | None = None,
+) -> Gain:
     """Gain of `method` over `baseline` with its 95 % percentile interval.
 
     Args:
@@ -29,6 +36,7 @@ def paired_bootstrap(baseline: np.ndarray, method: np.ndarray, draws: int = 1000
             order, rows = truth.
         draws: number of resamples, each n images with replacement.
         seed: the same seed draws the same images.
+        scored: classes that count; None for all.
 
     Raises:
         ValueError: no image, or the two do not belong to the same labels.
@@ -39,7 +47,7 @@ def paired_bootstrap(baseline: np.ndarray, method: np.ndarray, draws: int = 1000
         )
     if (baseline.sum(axis=2) != method.sum(axis=2)).any():
         raise ValueError("the two methods were scored against different labels")
-    before, after = _counts(baseline), _counts(method)
+    before, after = _counts(baseline, scored), _counts(method, scored)
     once = np.ones((1, len(baseline)))
     iou_before, iou_after = _iou(once, before)[0], _iou(once, after)[0]
     per_class = iou_after - iou_before
@@ -55,11 +63,17 @@ def paired_bootstrap(baseline: np.ndarray, method: np.ndarray, draws: int = 1000
     return Gain(miou, (float(interval[0]), float(interval[1])), per_class, _interval(drawn))
 
 
-def _counts(confusion: np.ndarray) -> np.ndarray:
-    """(n, C, C) -> (3, n, C): right pixels, labelled pixels, predicted pixels of every image and class."""
-    return np.stack(
+def _counts(confusion: np.ndarray, scored: Sequence[int] | None) -> np.ndarray:
+    """(n, C, C) -> (3, n, C): right pixels, labelled pixels, predicted pixels of every image and class.
+
+    A class that is not scored counts as one without labels.
+    """
+    counts = np.stack(
         [np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)]
     ).astype(np.float64)
+    if scored is not None:
+        counts[:, :, np.setdiff1d(np.arange(confusion.shape[-1]), scored)] = 0
+    return counts
 
 
 def _iou(times: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -15,20 +15,30 @@ Confusions = dict[str, np.ndarray]
 """The arrays of evaluation/<method>.npz: source and target (n, 19, 19), target_conditions (n,), ..."""
 
 
-def domain_gain(before: Confusions, after: Confusions, domain: str, draws: int, seed: int) -> dict[str, Any]:
-    """miou_gain and miou_gain_ci95 on one domain; None without labels, the interval also for one picture."""
-    return _overall(_gain(before[domain], after[domain], draws, seed))
+def domain_gain(
+    before: Confusions, after: Confusions, domain: str, draws: int, seed: int, scored: Sequence[int]
+) -> dict[str, Any]:
+    """miou_gain and miou_gain_ci95 on one domain; None without labels, the interval also for one picture.
+
+    `scored` are the train ids that count in the mean.
+    """
+    return _overall(_gain(before[domain], after[domain], draws, seed, scored))
 
 
 def target_gain(
-    before: Confusions, after: Confusions, conditions: Sequence[str], draws: int, seed: int
+    before: Confusions,
+    after: Confusions,
+    conditions: Sequence[str],
+    draws: int,
+    seed: int,
+    scored: Sequence[int],
 ) -> dict[str, Any]:
     """The `target` block: gain overall, by class and by condition, with intervals; None without labels."""
-    gain = _gain(before["target"], after["target"], draws, seed)
+    gain = _gain(before["target"], after["target"], draws, seed, scored)
     parts = {}
     for name in conditions:
         chosen = before["target_conditions"] == name
-        part = _gain(before["target"][chosen], after["target"][chosen], draws, seed)
+        part = _gain(before["target"][chosen], after["target"][chosen], draws, seed, scored)
         parts[name] = {**_overall(part), "per_class_gain": _per_class(part)}
     return {
         **_overall(gain),
@@ -39,23 +49,33 @@ def target_gain(
 
 
 def pair_gains(
-    confusions: dict[str, Confusions], baseline: str, methods: Sequence[str], draws: int, seed: int
+    confusions: dict[str, Confusions],
+    baseline: str,
+    methods: Sequence[str],
+    draws: int,
+    seed: int,
+    scored: Sequence[int],
 ) -> list[dict[str, Any]]:
     """Target gain of every method over the baseline, then of the first method over each other one."""
     pairs = [(m, baseline) for m in methods] + [(methods[0], m) for m in methods[1:]]
     return [
-        {"method": m, "baseline": b, **domain_gain(confusions[b], confusions[m], "target", draws, seed)}
+        {
+            "method": m,
+            "baseline": b,
+            **domain_gain(confusions[b], confusions[m], "target", draws, seed, scored),
+        }
         for m, b in pairs
     ]
 
 
-def picture_scores(confusions: np.ndarray) -> list[float]:
-    """mIoU (0..1) of each picture alone, over the classes labelled in it; from (n, 19, 19)."""
-    return [mean_iou(c, labelled_classes(c)) for c in confusions]
+def picture_scores(confusions: np.ndarray, scored: Sequence[int]) -> list[float]:
+    """mIoU (0..1) of each picture alone, over the scored classes labelled in it; from (n, 19, 19)."""
+    return [mean_iou(c, labelled_classes(c, scored)) for c in confusions]
 
 
-def _gain(before: np.ndarray, after: np.ndarray, draws: int, seed: int) -> Gain | None:
-    return paired_bootstrap(before, after, draws, seed) if before.sum() else None
+def _gain(before: np.ndarray, after: np.ndarray, draws: int, seed: int, scored: Sequence[int]) -> Gain | None:
+    labelled = before.sum(axis=2)[:, list(scored)].any()
+    return paired_bootstrap(before, after, draws, seed, scored) if labelled else None
 
 
 def _overall(gain: Gain | None) -> dict[str, Any]:

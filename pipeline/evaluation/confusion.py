@@ -42,9 +42,12 @@ def pixel_accuracy(confusion: np.ndarray) -> float:
     return float(_share(np.trace(confusion), confusion.sum()))
 
 
-def labelled_classes(confusion: np.ndarray) -> list[int]:
-    """Classes with at least one labelled pixel, ascending: the same for every method on the same pictures."""
-    return [int(c) for c in np.flatnonzero(confusion.sum(axis=1))]
+def labelled_classes(confusion: np.ndarray, scored: Sequence[int] | None = None) -> list[int]:
+    """Classes with at least one labelled pixel, ascending: the same for every method on the same pictures.
+
+    `scored` are the classes that may count at all (None: every one), as a protocol such as SYNTHIA's names them.
+    """
+    return [int(c) for c in np.flatnonzero(confusion.sum(axis=1)) if scored is None or c in scored]
 
 
 def mean_iou(confusion: np.ndarray, classes: Sequence[int] | None = None) -> float:

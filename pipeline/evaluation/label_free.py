@@ -14,7 +14,8 @@ from torch import nn
 
 from pipeline.adaptation.masking import block_mask, mask_grid
 from pipeline.data.index import Record
-from pipeline.edge.images import MEAN_COLOUR, fit_size, read_image, resize_image
+from pipeline.data.pictures import read_picture
+from pipeline.edge.images import MEAN_COLOUR, fit_size, resize_image
 from pipeline.evaluation.inference import predict
 from pipeline.params import Params
 from pipeline.randomness import Stream, step_seed
@@ -35,7 +36,7 @@ def label_free(
     agreement: list[float] = []
     consistency: list[float] = []
     for number, record in enumerate(records):
-        image = read_image(record.image)
+        image = read_picture(record.image)
         image = resize_image(image, fit_size(image.shape[0], image.shape[1], params.data.size))
         hidden = _hidden(image.shape[0], image.shape[1], number, params)
         covered = np.where(hidden[..., None], np.array(MEAN_COLOUR, np.uint8), image)

@@ -68,7 +68,7 @@ def limits(params: Params, metrics: dict[str, dict[str, Any]], source: Sequence[
     """Sentences on what must not be read out of this report."""
     protocol = list(metrics.values())[-1]["protocol"]
     lines = []
-    if params.data.target.format == "scenes":
+    if _drawn(params):
         lines.append(
             "The pictures are drawn by a program so that everything can be tried in minutes. "
             "The figures say nothing about real roads."
@@ -117,9 +117,12 @@ def _never_learned(source: Sequence[Record], scored: Sequence[str]) -> list[str]
     return [name for name in scored if train and not any(pixels[ID_OF[name]] for pixels in train)]
 
 
+def _drawn(params: Params) -> bool:
+    return all(data.format == "scenes" for data in params.data.targets)
+
+
 def _licences(params: Params) -> str:
     data = "; ".join(params.export.data_licences)
     if not data:
-        drawn = params.data.target.format == "scenes"
-        data = "drawn by this project, Apache-2.0" if drawn else "not stated in the params"
+        data = "drawn by this project, Apache-2.0" if _drawn(params) else "not stated in the params"
     return f"Code Apache-2.0. Encoder weights: {params.network.licence}. Data: {data}."

@@ -16,15 +16,17 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record
-from pipeline.data.labels import read_label
+from pipeline.data.pictures import read_picture
 from pipeline.edge.classes import CLASSES, NUM_CLASSES
-from pipeline.edge.images import enlarge_nearest, read_image
+from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.confusion import confusion_matrix, iou, labelled_classes, mean_iou, pixel_accuracy
 from pipeline.evaluation.inference import Prediction, predict
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.params import Params
+from pipeline.params_data import Data
 
 Seen = Callable[[Record, Prediction], None]
 
@@ -33,6 +35,7 @@ Seen = Callable[[Record, Prediction], None]
 class Scores:
     """What was counted over a split; only labelled pictures have a confusion matrix."""
 
+    scored_classes: Sequence[int] = tuple(range(NUM_CLASSES))  # those that count in a mean
     images: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     confusions: list[np.ndarray] = field(default_factory=list)  # (19, 19) int64 each, rows = truth
@@ -88,7 +91,6 @@ class _Timed:
 def score_pictures(
     network: Segmenter,
     records: Sequence[Record],
-    lut: np.ndarray,
     params: Params,
     device: torch.device,
     title: str,
@@ -96,15 +98,15 @@ def score_pictures(
 ) -> Scores:
     """Predict every picture and count; memory does not grow with their number or that of their pixels.
 
-    `lut` maps stored label ids to train ids; `seen` is called with every picture's prediction, in order.
+    `seen` is called with every picture's prediction, in order.
     """
     network.eval()
     timed = _Timed(network, device)
-    scores = Scores()
+    scores = Scores(params.data.scored_classes)
     started = time.perf_counter()
     console = Console(stderr=True)
     ahead = track(
-        read_ahead(records, lut),
+        read_ahead(records, params.data),
         title,
         len(records),
         console=console,
@@ -130,12 +132,12 @@ def score_pictures(
 
 
 def read_ahead(
-    records: Sequence[Record], lut: np.ndarray, depth: int = 2
+    records: Sequence[Record], data: Data, depth: int = 2
 ) -> Iterator[tuple[Record, np.ndarray, np.ndarray | None]]:
     """Pictures with their labels, in order, the next `depth` being decoded by a thread meanwhile."""
 
     def read(record: Record) -> tuple[Record, np.ndarray, np.ndarray | None]:
-        return record, read_image(record.image), read_label(record.label, lut) if record.label else None
+        return record, read_picture(record.image), read_record_label(record, data) if record.label else None
 
     with ThreadPoolExecutor(1) as reader:
         waiting: deque[Future[tuple[Record, np.ndarray, np.ndarray | None]]] = deque()
@@ -147,12 +149,13 @@ def read_ahead(
             yield waiting.popleft().result()
 
 
-def score_block(confusion: np.ndarray) -> dict[str, Any]:
+def score_block(confusion: np.ndarray, scored: Sequence[int] | None = None) -> dict[str, Any]:
     """miou, pixel_accuracy and per_class of a summed confusion matrix (19, 19); None without labels.
 
-    A class without a labelled pixel leaves the mean, so that methods are compared over the same classes.
+    A class without a labelled pixel leaves the mean, so that methods are compared over the same classes; so does
+    one that is not among the `scored` (None: all are). Every labelled pixel still counts in the IoU of the others.
     """
-    classes = labelled_classes(confusion)
+    classes = labelled_classes(confusion, scored)
     values = iou(confusion)
     return {
         "miou": round(mean_iou(confusion, classes), 6) if classes else None,
@@ -168,7 +171,7 @@ def domain_metrics(scores: Scores) -> dict[str, Any]:
     error = scores.calibration.error()
     total = scores.predicted.sum()
     return {
-        **score_block(stack.sum(axis=0)),
+        **score_block(stack.sum(axis=0), scores.scored_classes),
         "ece": None if error is None else round(error, 6),
         "mean_confidence": round(scores.confidence_sum / scores.confidence_count, 6)
         if scores.confidence_count
@@ -177,7 +180,7 @@ def domain_metrics(scores: Scores) -> dict[str, Any]:
         if total
         else None,
         "conditions": {
-            name: score_block(stack[conditions == name].sum(axis=0))
+            name: score_block(stack[conditions == name].sum(axis=0), scores.scored_classes)
             for name in sorted(scores.seen_conditions)
         },
     }

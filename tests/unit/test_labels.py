@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data.index import Record, read_index, write_index
-from pipeline.data.labels import apply_lut, class_pixels, read_label, read_label_ids
+from pipeline.data.labels import apply_lut, class_pixels, read_label_ids
 from pipeline.edge.errors import UserError
 
 IDS = np.array([[0, 1, 2], [3, 200, 255]])
@@ -25,14 +25,14 @@ def lut() -> np.ndarray:
 
 def test_eight_bit_ids_become_train_ids(tmp_path: Path, lut: np.ndarray) -> None:
     Image.fromarray(IDS.astype(np.uint8)).save(tmp_path / "a.png")
-    label = read_label(tmp_path / "a.png", lut)
+    label = apply_lut(read_label_ids(tmp_path / "a.png"), lut)
     assert label.dtype == np.uint8
     assert label.tolist() == [[0, 13, 18], [10, 255, 255]]
 
 
 def test_sixteen_bit_ids_are_not_clipped(tmp_path: Path, lut: np.ndarray) -> None:
     Image.fromarray(np.array([[1, 40_000]], np.uint16)).save(tmp_path / "a.png")
-    assert read_label(tmp_path / "a.png", lut).tolist() == [[13, 8]]
+    assert apply_lut(read_label_ids(tmp_path / "a.png"), lut).tolist() == [[13, 8]]
 
 
 def test_a_palette_png_gives_indices_not_colours(tmp_path: Path) -> None:
