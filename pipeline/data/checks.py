@@ -60,6 +60,7 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
     if ids is not None:
         values, counts = np.unique(ids, return_counts=True)
         unknown = {int(v): int(n) for v, n in zip(values, counts, strict=True) if int(v) not in known}
+    grey = float(image.mean((0, 1)) @ LUMA)
     record = Record(
         image=listed.image.as_posix(),
         label=None if listed.label is None else listed.label.as_posix(),
@@ -70,8 +71,9 @@ def _check(listed: Listed, domain: str, known: dict[int, int], lut: np.ndarray) 
         width=width,
         pixels=None if ids is None else class_pixels(apply_lut(ids, lut)),
         sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+        grey=grey,
     )
-    return Checked(listed, record, float(image.mean((0, 1)) @ LUMA), unknown)
+    return Checked(listed, record, grey, unknown)
 
 
 def content_problems(data: Domain, domain: str, checked: list[Checked]) -> list[str]:

@@ -26,6 +26,8 @@ class Record:
     """Pixels of each of the 19 classes in the full-size label; None without a label."""
     sha256: str
     """Of the decoded RGB pixels, so that the same picture under another name or format is recognised."""
+    grey: float = 0.0
+    """Mean grey level (ITU-R 601 luma), 0..255."""
 
 
 def read_index(path: Path) -> list[Record]:
