@@ -46,20 +46,31 @@ class RareClassSampling(Section):
 
 
 class Darken(Section):
-    """Source pictures made night-like in linear light: exposure, colour cast, noise; labels are kept."""
+    """Source pictures made night-like in linear light; the labels are kept. For every method alike."""
 
-    share: Share = Field(default=0.5, description="share of the source pictures that is darkened")
-    stops: tuple[float, float] = Field(
-        default=(0.5, 4.5), description="exposure is 2^-s with s uniform between these"
+    kind: Literal["exposure", "relight"] = Field(
+        default="relight",
+        description="exposure: less light everywhere; relight: each class lit as at night by the labels (dark sky, "
+        "head lamps, street lamps)",
     )
-    cast: Share = Field(default=0.2, description="largest relative change of a colour channel")
-    noise: float = Field(default=0.01, ge=0, description="largest read noise, of full scale in linear light")
+    share: Share = Field(default=0.5, description="share of the source pictures that is darkened")
+    grey: tuple[float, float] = Field(
+        default=(8.0, 65.0),
+        description="relight: range of the mean grey level (0..255), as metrics/data.json has it",
+    )
+    stops: tuple[float, float] = Field(
+        default=(0.5, 4.5), description="exposure: 2^-s of the light with s uniform between these"
+    )
+    cast: Share = Field(default=0.2, description="exposure: largest relative change of a colour channel")
+    noise: float = Field(
+        default=0.01, ge=0, description="exposure: largest read noise, of full scale in linear light"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Darken:
-        low, high = self.stops
-        if not 0 <= low <= high:
-            raise ValueError(f"stops [{low}, {high}] must be two numbers, 0 <= first <= second")
+        for name, (low, high) in {"grey": self.grey, "stops": self.stops}.items():
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} [{low}, {high}] must be two numbers, 0 <= first <= second")
         return self
 
 
@@ -145,6 +156,15 @@ class Uda(Section):
     mask_tau: Share | Literal["base", "none"] = Field(
         default="base", description="tau of the masked loss; `none`: every weight is 1; `base`: as tau"
     )
+
+    @model_validator(mode="after")
+    def _margins_leave_something(self) -> Uda:
+        top, bottom, left, right = self.margins
+        if top + bottom >= 1 or left + right >= 1:
+            raise ValueError(
+                f"margins {list(self.margins)} leave nothing of a picture: they are shares of it"
+            )
+        return self
 
 
 class Train(Section):

@@ -75,6 +75,7 @@ def _check(
     if ids is not None:
         values, counts = np.unique(ids, return_counts=True)
         unknown = {int(v): int(n) for v, n in zip(values, counts, strict=True) if int(v) not in known}
+    grey = float(image.mean((0, 1)) @ LUMA)
     record = Record(
         image=listed.image.as_posix(),
         label=None if listed.label is None else listed.label.as_posix(),
@@ -86,7 +87,7 @@ def _check(
         pixels=None if ids is None else class_pixels(apply_lut(ids, lut)),
         sha256=hashlib.sha256(image.tobytes()).hexdigest(),
         data_set=data_set,
-        grey=float(image.mean((0, 1)) @ LUMA),
+        grey=grey,
     )
     return Checked(listed, record, unknown)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pipeline.data.linear_light import LIGHT, encode
 from pipeline.edge.classes import ID_OF
 
 # Stops of light lost by a class against the road, (least, most); negative: brighter, as retro-reflecting signs are.
@@ -37,23 +38,16 @@ WHITE, RED, SODIUM, WARM, GREEN = (
     (0.3, 1.0, 0.5),
 )
 LAMPS, LAMP_CHANCES = (SODIUM, WHITE, RED, GREEN, WARM), (0.35, 0.3, 0.2, 0.05, 0.1)
-STEPS = 4096  # of the table back to 8 bit
-
-_LEVEL = np.arange(256) / 255
-TO_LINEAR = np.where(_LEVEL <= 0.04045, _LEVEL / 12.92, ((_LEVEL + 0.055) / 1.055) ** 2.4).astype(np.float32)
-_LINEAR = np.linspace(0, 1, STEPS + 1)
-TO_SRGB = (
-    255 * np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055) + 0.5
-).astype(np.uint8)
 
 
-def relight(image: np.ndarray, label: np.ndarray, grey: tuple[float, float], seed: int) -> np.ndarray:
+def relight(
+    image: np.ndarray, label: np.ndarray, grey: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
     """Picture uint8 (H, W, 3) RGB with its train ids (H, W) -> the same street by night, uint8 (H, W, 3).
 
     `grey`: range of the mean grey level (0..255) of the result; measure it on the target (`metrics/data.json`).
     """
-    rng = np.random.default_rng(seed)
-    light = TO_LINEAR[image] * _light(label, rng)[..., None]
+    light = LIGHT.astype(np.float32)[image] * _light(label, rng)[..., None]
     cast = rng.uniform(0.7, 1.0, 3) * np.array([1.1, 1.0, 0.85]) ** rng.uniform(-0.5, 1.5)
     light *= cast.astype(np.float32)
     light *= _exposure(light, rng.uniform(*grey))
@@ -61,7 +55,7 @@ def relight(image: np.ndarray, label: np.ndarray, grey: tuple[float, float], see
     light += np.array(SODIUM, np.float32) * _number(rng, 0, 0.006)  # stray light in the lens
     shot, read = _number(rng, 0, 0.03), _number(rng, 0, 0.006)
     light += rng.standard_normal(light.shape, np.float32) * (np.sqrt(light) * shot + read)
-    dark = _encode(light)
+    dark = encode(light)
     if rng.random() < 0.3:
         dark = cv2.GaussianBlur(dark, (0, 0), rng.uniform(0.4, 1.2))
     return np.asarray(dark)
@@ -92,7 +86,7 @@ def _exposure(light: np.ndarray, grey: float) -> np.float32:
     few, low, high = light[::8, ::8], -12.0, 4.0
     for _ in range(12):
         middle = (low + high) / 2
-        low, high = (low, middle) if _encode(few * np.float32(2**middle)).mean() > grey else (middle, high)
+        low, high = (low, middle) if encode(few * np.float32(2**middle)).mean() > grey else (middle, high)
     return np.float32(2**low)
 
 
@@ -123,10 +117,6 @@ def _lamps(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         blurred = cv2.GaussianBlur(small, (0, 0), height / 360 / smaller * rng.uniform(*reach))
         glow += np.asarray(cv2.resize(blurred, (width, height))) * _number(rng, *share)
     return np.minimum(lamps, 1) + glow
-
-
-def _encode(light: np.ndarray) -> np.ndarray:
-    return TO_SRGB[(np.clip(light, 0, 1) * STEPS + 0.5).astype(np.int32)]
 
 
 def _number(rng: np.random.Generator, low: float, high: float) -> np.float32:
