@@ -18,6 +18,7 @@ from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
 from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
+from pipeline.networks.encoder_decoder import STRIDE
 from pipeline.networks.normalise import normalise
 from pipeline.networks.windows import Size, cut, merge_windows, window_boxes
 
@@ -46,16 +47,16 @@ def predict_logits(
     mode: Mode = "whole",
     window: Size | None = None,
     window_stride: Size | None = None,
-    stride: int = 32,
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Logits of one picture, uint8 (H, W, 3) RGB, at its resized size: float32 (C, h', w').
 
-    The picture is fitted to `size`, aspect kept (None leaves it as it is), and padded to a multiple of
-    `stride`. `sliding` averages the logits of windows of `window` pixels, a multiple of `stride`, set
-    `window_stride` apart. Raises ValueError for a network in training mode, UserError for an unfit window.
+    The picture is fitted to `size`, aspect kept (None leaves it as it is), and padded to the network's
+    `size_multiple` (32 where it names none). `sliding` averages the logits of windows of `window` pixels, a
+    multiple of it too, set `window_stride` apart. Raises ValueError for a network in training mode, UserError for an
+    unfit window.
     """
-    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
+    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, device)
     return enlarge(logits, padded)[0, :, :height, :width]
 
 
@@ -67,11 +68,10 @@ def predict(
     mode: Mode = "whole",
     window: Size | None = None,
     window_stride: Size | None = None,
-    stride: int = 32,
     device: torch.device | str = "cpu",
 ) -> Prediction:
     """Classes and confidence of one picture, uint8 (H, W, 3) RGB; arguments as in `predict_logits`."""
-    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, stride, device)
+    logits, padded, (height, width) = _run(network, image, size, mode, window, window_stride, device)
     classes = enlarge(logits, padded)[0, :, :height, :width].max(dim=0).indices.to(torch.uint8)
     confidence = confidence_map(logits, (_quarter(padded[0]), _quarter(padded[1])))
     confidence = confidence[0, : _quarter(height), : _quarter(width)]
@@ -91,7 +91,6 @@ def _run(
     mode: Mode,
     window: Size | None,
     window_stride: Size | None,
-    stride: int,
     device: torch.device | str,
 ) -> tuple[Tensor, Size, Size]:
     """Logits (1, C, h, w) of the padded picture at any stride, its size, and its size before the pad."""
@@ -99,15 +98,16 @@ def _run(
         raise ValueError("the network is in training mode: call network.eval() before inference")
     if size is not None:
         image = resize_image(image, fit_size(image.shape[0], image.shape[1], size))
-    pixels, resized = pad_to_multiple(image, stride)
+    multiple = getattr(network, "size_multiple", STRIDE)
+    pixels, resized = pad_to_multiple(image, multiple)
     padded = (pixels.shape[0], pixels.shape[1])
     images = normalise(torch.tensor(pixels, device=device).unsqueeze(0))  # (1, 3, H, W)
     if mode == "whole":
         return network(images).float(), padded, resized
     if window is None or window_stride is None:
         raise ValueError("sliding inference needs a window and a window stride")
-    if window[0] % stride or window[1] % stride:
-        raise UserError(f"evaluate.window {list(window)} must be multiples of {stride}, the network's stride")
+    if window[0] % multiple or window[1] % multiple:
+        raise UserError(f"evaluate.window {list(window)} must be multiples of {multiple} for this network")
     boxes = window_boxes(*padded, window, window_stride)
     # One window at a time: memory stays that of a window, and the mean is the same.
     parts = [enlarge(network(cut(images, box)), (box[1] - box[0], box[3] - box[2])) for box in boxes]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record
@@ -76,8 +76,9 @@ class Scores:
 class _Timed:
     """A network that adds up the seconds spent in it."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: Segmenter, device: torch.device) -> None:
         self.network, self.device, self.seconds = network, device, 0.0
+        self.size_multiple = network.size_multiple
 
     def __call__(self, images: Tensor) -> Tensor:
         started = time.perf_counter()
@@ -121,7 +122,6 @@ def score_pictures(
             mode=params.evaluate.mode,
             window=params.evaluate.window,
             window_stride=params.evaluate.window_stride,
-            stride=network.stride,
             device=device,
         )
         scores.add(record, prediction, label)

@@ -16,11 +16,11 @@ class Segmenter(nn.Module):
     """Normalised pictures (B, 3, H, W) -> logits (B, 19, h, w), h = H / the decoder's own stride.
 
     `cross_entropy` and the inference enlarge the logits with half-pixel centres, as the paper does (section 1.6).
-    H and W must be multiples of `stride`. Parameters are named `encoder.`, `decoder.` and `segmentation_head.`: the
-    optimiser groups by the first, weights files by all.
+    H and W must be multiples of `size_multiple`. Parameters are named `encoder.`, `decoder.` and
+    `segmentation_head.`: the optimiser groups by the first, weights files by all.
     """
 
-    stride = STRIDE
+    size_multiple = STRIDE
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, segmentation_head: nn.Module) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Segmenter(nn.Module):
         """Logits, or with `with_features` (logits, features): the last encoder stage of this pass, (B, C, h', w').
 
         Raises:
-            UserError: pictures whose height or width is no multiple of `stride`.
+            UserError: pictures whose height or width is no multiple of `size_multiple`.
         """
         self.check_size(images)
         stages = self.encoder(images)
@@ -49,12 +49,12 @@ class Segmenter(nn.Module):
         return self.segmentation_head(decoded)
 
     def check_size(self, images: Tensor) -> None:
-        """Raises UserError for pictures that are no multiple of `stride`."""
+        """Raises UserError for pictures whose height or width is no multiple of `size_multiple`."""
         height, width = images.shape[-2:]
-        if height % self.stride or width % self.stride:
+        if height % self.size_multiple or width % self.size_multiple:
             raise UserError(
                 f"pictures of {height}x{width} do not fit the network: make train.crop (and a sliding window) "
-                f"multiples of {self.stride}"
+                f"multiples of {self.size_multiple}"
             )
 
 
@@ -66,7 +66,7 @@ def last_stage(stages: Any) -> Tensor:
 def output_stride(network: Segmenter) -> int:
     """Input pixels per logit, measured on a blank picture."""
     was_training = network.training
-    side = 2 * network.stride
+    side = 2 * network.size_multiple
     with torch.no_grad():
         logits = network.eval()(torch.zeros(1, 3, side, side))
     network.train(was_training)

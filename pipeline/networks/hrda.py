@@ -48,7 +48,7 @@ class Hrda(Segmenter):
             raise UserError(
                 f"network.hrda.scale {settings.scale} must be 1 / a whole number, such as 0.5 or 0.25"
             )
-        self.stride = STRIDE * self.ratio
+        self.size_multiple = STRIDE * self.ratio
         self.output_stride = output_stride(network)
         # A window must start and end on a cell of the context view's logits.
         self.window_multiple = self.output_stride * self.ratio
@@ -60,7 +60,7 @@ class Hrda(Segmenter):
         """MultiScale in training, else logits; with `with_features` (output, features).
 
         Raises:
-            UserError: pictures that are no multiple of `stride`, or in training smaller than the detail window.
+            UserError: pictures that are no multiple of `size_multiple`, or in training smaller than the detail window.
         """
         self.check_size(images)
         stages = self.encoder(self.context_view(images))
@@ -68,7 +68,7 @@ class Hrda(Segmenter):
         attention = resize(self.attention(stages), (context.shape[-2], context.shape[-1]))
         if self.training:
             box = draw_window((images.shape[-2], images.shape[-1]), self.detail, self.window_multiple)
-            detail = super().forward(cut(images, box))
+            detail = self.decode(self.encoder(cut(images, box)))
             fused = fuse(context, attention, detail, self.ratio, at_stride(box, self.output_stride))
             output = MultiScale(fused, detail, box, self.detail_weight)
         else:
@@ -89,7 +89,7 @@ class Hrda(Segmenter):
         height, width = images.shape[-2:]
         boxes = window_boxes(height, width, self.detail, (self.detail[0] // 2, self.detail[1] // 2))
         # One batch, window after window: batch norms of a teacher see all windows together, as in the paper.
-        logits = super().forward(torch.cat([cut(images, box) for box in boxes]))
+        logits = self.decode(self.encoder(torch.cat([cut(images, box) for box in boxes])))
         cells = [at_stride(box, self.output_stride) for box in boxes]
         size = (height // self.output_stride, width // self.output_stride)
         return merge_windows(logits.split(len(images)), cells, size)

@@ -13,11 +13,13 @@ import torch
 import yaml
 
 from pipeline import evaluate, export, prepare, train
+from pipeline.data.index import read_index
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
 from pipeline.edge.manifest import METADATA_KEY
 from pipeline.edge.runtime import Segmenter
 from pipeline.evaluation.inference import predict
+from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import load_params
@@ -107,3 +109,39 @@ def test_missing_weights_are_one_sentence(project: Path) -> None:
     prepare.run(load_params(), Workspace())
     with pytest.raises(UserError, match=r"student\.safetensors does not exist"):
         export.run(load_params(), Workspace(), "mic")
+
+
+def test_hrda_is_refused_in_one_sentence(project: Path) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["network"]["hrda"] = {"detail": [32, 32]}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(UserError, match=r"network\.hrda slides windows .* train with network\.hrda: null"):
+        export.run(load_params(), Workspace(), "mic")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "decoder"),
+    [
+        ("daformer", "tu-test_resnet", {"embed_dim": 16, "channels": 16}),
+        ("deeplabv2", "tu-test_resnet", {}),
+        ("dpt", "tu-test_vit", {"decoder_fusion_channels": 16}),
+    ],
+)
+def test_every_kind_of_network_agrees_with_torch_at_every_size(
+    project: Path, tmp_path: Path, architecture: str, encoder: str, decoder: dict[str, object]
+) -> None:
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["network"] = {"architecture": architecture, "encoder": encoder, "decoder": decoder}
+    # One pixel of an untrained network's ties is more than 0.0001 of so small a picture.
+    raw["export"] = {"parity_agreement": 0.999}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    torch.manual_seed(0)
+    graph = EdgeGraph(build_segmenter(params.network))
+    export.export_graph(graph, tmp_path / "model.onnx", params)
+    parity = export.check_parity(
+        graph, tmp_path / "model.onnx", params, read_index(workspace.index("target"))
+    )
+    assert len(parity["shapes"]) == 6
+    assert parity["confidence_difference_max"] <= 1

@@ -100,6 +100,14 @@ def test_evaluation_averages_overlapping_windows() -> None:
         assert torch.allclose(network(images), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ["daformer", "deeplabv2", "unet"])
+def test_windows_need_to_fit_the_encoder_alone(architecture: str) -> None:
+    network = build(architecture, RESNET, detail=(32, 96))
+    output = network.train()(pictures(64, 192))
+    assert (output.box[1] - output.box[0], output.box[3] - output.box[2]) == (32, 96)
+    assert network.eval()(pictures(64, 192)).shape == output.fused.shape
+
+
 def test_the_teacher_takes_all_windows_in_one_batch() -> None:
     network = build("daformer", RESNET, embed_dim=32, channels=32)
     teacher = Teacher(network, alpha=0.9)
@@ -173,7 +181,7 @@ def test_a_step_under_fabric(precision: Any) -> None:
 def test_a_picture_of_any_size_is_padded_for_both_views() -> None:
     network = build("fpn", RESNET).eval()
     image = np.random.default_rng(0).integers(0, 256, (97, 130, 3), np.uint8)
-    prediction = predict(network, image, size=None, stride=network.stride)
+    prediction = predict(network, image, size=None)
     assert prediction.classes.shape == (97, 130)
     # A picture smaller than the detail window is one window.
-    assert predict(network, image[:40, :50], size=None, stride=network.stride).classes.shape == (40, 50)
+    assert predict(network, image[:40, :50], size=None).classes.shape == (40, 50)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor
@@ -49,6 +50,15 @@ def test_timm_files_give_timms_features(tmp_path: Path, name: str) -> None:
     path, model = timm_file(tmp_path / "weights.pth", name)
     segmenter = build("fpn", f"tu-{name}", path)
     assert torch.equal(segmenter.encoder_features(IMAGES), last_stage(model))
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_torchvision_file(tmp_path: Path, encoder: str) -> None:
+    model = torchvision.models.resnet18().eval()
+    torch.save(model.state_dict(), tmp_path / "resnet18.pth")
+    segmenter = build("fpn", encoder, tmp_path / "resnet18.pth")
+    features = torch.nn.Sequential(*list(model.children())[:-2])(IMAGES)
+    assert torch.allclose(segmenter.encoder_features(IMAGES), features, atol=1e-5)
 
 
 def test_segformer_mit_file(tmp_path: Path) -> None:
