@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import Block, Miniature, build
+from drawing import Miniature
+from miniatures import Block, build
 from PIL import Image
 from projects import prepared
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import BUILDERS, HEIGHT, TEST_ONLY, WIDTH, ZIPPED, Block, Miniature, build
+from drawing import HEIGHT, WIDTH, Miniature
+from miniatures import BUILDERS, TEST_ONLY, ZIPPED, Block, build
 from projects import params_for, prepared
 
 from pipeline.data.formats import read_record_label

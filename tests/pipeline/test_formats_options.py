@@ -11,7 +11,8 @@ from miniatures import Block, build
 from projects import params_for, prepared
 
 from pipeline.data.formats import read_record_label
-from pipeline.data.index import Record
+from pipeline.data.index import Record, of_split
+from pipeline.data.loaders import training_loader
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +191,20 @@ def test_synthia_protocol_restricts_the_scored_classes(protocol: int, count: int
     report = prepared(source, target)[2]
     assert not any("so their score is 0" in w for w in report["warnings"])
     assert params_for(target, source).data.scored_classes == tuple(range(19))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_batches_come_out_of_archives(workers: int) -> None:
+    source = build("synthia", Path("synthia"), zipped=True)
+    target = [build(name, Path(name), zipped=True) for name in ("acdc", "foggy_zurich")]
+    sources, targets, _ = prepared(source, target)
+    params = params_for(source, target)
+    train = params.train.model_copy(update={"steps": 8, "batch_size": 2, "workers": workers})
+    params = params.model_copy(update={"train": train})
+    loader = training_loader(of_split(sources, "train"), of_split(targets, "train"), params)
+    batches = list(loader)
+    assert len(batches) == 8
+    assert all(".zip/" in f for b in batches for f in (*b["source_files"], *b["target_files"]))
+    assert {f.split("/")[0] for b in batches for f in b["target_files"]} == {"acdc", "foggy_zurich"}
+    classes = {int(c) for b in batches for c in b["source_label"].unique()}
+    assert classes == {*range(19), 255} - {9, 14, 16}
