@@ -48,7 +48,7 @@ def run(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source_records = of_split(read_index(workspace.index("source")), "val")
     target_records = target_pictures(read_index(workspace.index("target")))
-    network = _trained(params, workspace.weights(method), method, device)
+    network = trained_network(params, workspace.weights(method), method, device)
     kept = Kept(workspace.pictures(method), target_records, params.evaluate.pictures)
 
     source = score_pictures(network, source_records, params, device, f"{method} on source")
@@ -60,7 +60,7 @@ def run(
     }
     teacher = None
     if workspace.teacher_weights(method).exists() and method != "source_only":
-        teacher = _trained(params, workspace.teacher_weights(method), method, device)
+        teacher = trained_network(params, workspace.teacher_weights(method), method, device)
         labelled = [r for r in target_records if r.label]
         scores = score_pictures(teacher, labelled, params, device, f"{method}'s teacher on target")
         metrics["teacher"] = {"target": {"miou": domain_metrics(scores)["miou"]}}
@@ -159,7 +159,8 @@ def hardware(device: torch.device) -> str:
     return f"CPU {name}, {cores} cores"
 
 
-def _trained(params: Params, weights: Path, method: str, device: torch.device) -> Segmenter:
+def trained_network(params: Params, weights: Path, method: str, device: torch.device) -> Segmenter:
+    """The network of the params with these weights, ready to predict. Raises UserError where they are missing."""
     if not weights.exists():
         raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")
     network = build_segmenter(params.network, pretrained=False)

@@ -45,6 +45,9 @@ class Workspace:
     def manifest(self, method: str) -> Path:
         return self.root / "models" / f"{method}.json"
 
+    def submission(self, method: str, data_set: str) -> Path:
+        return self.root / "submission" / f"{method}_{data_set}.zip"
+
     def data_sheet(self, domain: str) -> Path:
         return self.root / "metrics" / f"data_{domain}.png"
 

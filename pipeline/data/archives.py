@@ -46,13 +46,14 @@ class Archive:
             raise UserError(f"{self._path / name} cannot be read ({error}): unpack the archive") from None
 
 
-_opened: dict[tuple[int, Path], Archive] = {}
+_opened: dict[tuple[int, ...], Archive] = {}
 
 
 def open_archive(path: Path) -> Archive:
-    """The archive, opened once a process."""
+    """The archive, opened once a process. Raises UserError for a damaged one."""
+    stat = path.stat()
     # By process, because a forked child shares the position in a file that its parent has open.
-    key = (os.getpid(), path)
+    key = (os.getpid(), stat.st_dev, stat.st_ino, stat.st_mtime_ns)
     if key not in _opened:
         _opened.setdefault(key, Archive(path))
     return _opened[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +12,11 @@ from pipeline.data.augment import crop_with_category_limit
 from pipeline.data.formats import label_lut
 from pipeline.data.labels import apply_lut, class_pixels
 from pipeline.data.rare_class_sampling import class_probabilities, eligible_files
-from pipeline.edge.classes import CLASSES, palette
+from pipeline.edge.classes import palette
 from pipeline.edge.images import fit_size
-from pipeline.params_data import FoldersData, Pictures
+from pipeline.params_data import CityscapesData, DataSet, GtaData, SynthiaData
 
 Golden = Callable[[str], dict[str, np.ndarray]]
-
-# Raw ids in the order of the 19 train ids.
-CITYSCAPES = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
-SYNTHIA = [3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11]
 
 
 def test_aspect_is_kept(golden: Golden) -> None:
@@ -46,17 +43,19 @@ def test_category_limited_crop(golden: Golden, case: int) -> None:
     np.testing.assert_array_equal(label[y1:y2, x1:x2], data[f"k{case}_kept_label"])
 
 
-@pytest.mark.parametrize(("name", "raw_ids"), [("gta", CITYSCAPES), ("synthia", SYNTHIA)])
-def test_id_map(golden: Golden, name: str, raw_ids: list[int]) -> None:
-    data = golden("label_maps")
-    folder = Pictures.model_validate({"images": "images"})
-    ids = {raw: CLASSES[train_id].name for train_id, raw in enumerate(raw_ids)}
-    lut = label_lut(
-        FoldersData.model_validate({"format": "folders", "root": ".", "train": folder, "id_map": ids})
-    )
-    label = apply_lut(data[f"{name}_raw"].astype(np.uint16), lut)
-    np.testing.assert_array_equal(label, data[f"{name}_trainid"])
-    assert class_pixels(label) == data[f"{name}_class_pixels"].tolist()
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("gta", GtaData(format="gta", root=Path())),
+        ("gta", CityscapesData(format="cityscapes", root=Path())),  # the same table
+        ("synthia", SynthiaData(format="synthia", root=Path())),
+    ],
+)
+def test_id_map(golden: Golden, name: str, data: DataSet) -> None:
+    vectors = golden("label_maps")
+    label = apply_lut(vectors[f"{name}_raw"].astype(np.uint16), label_lut(data))
+    np.testing.assert_array_equal(label, vectors[f"{name}_trainid"])
+    assert class_pixels(label) == vectors[f"{name}_class_pixels"].tolist()
 
 
 @pytest.mark.parametrize("case", range(3))

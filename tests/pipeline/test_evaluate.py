@@ -19,6 +19,7 @@ from pipeline.evaluation.scoring import spread
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
 from pipeline.params import Params
+from pipeline.params_data import SynthiaData
 from pipeline.workspace import Workspace
 
 PARAMS = Params.model_validate(
@@ -110,6 +111,26 @@ def test_scores_are_those_of_the_one_inference(workspace: Workspace) -> None:
     assert metrics["protocol"]["images"] == {"source": 2, "target": 4}
     assert metrics["protocol"]["target_labels"] is True
     assert metrics["teacher"]["target"]["miou"] != target["miou"]
+
+
+def test_a_synthia_protocol_takes_classes_out_of_the_mean_alone(workspace: Workspace) -> None:
+    source = SynthiaData(format="synthia", root=Path("synthia"))
+    params = PARAMS.model_copy(update={"data": PARAMS.data.model_copy(update={"source": source})})
+    write_index(workspace.index("source"), [])
+    for i in range(4):
+        path = workspace.root / f"target_val_{i}_label.png"
+        ids = np.array(Image.open(path))
+        ids[40:50] = 9  # terrain
+        Image.fromarray(ids).save(path)
+    everything = run(PARAMS, workspace, "mic", "cpu")["target"]
+    metrics = run(params, workspace, "mic", "cpu")
+    target = metrics["target"]
+    assert metrics["protocol"]["classes_in_mean"] == ["road", "sky"]
+    assert target["per_class"]["terrain"] is None
+    assert target["per_class"]["road"] == everything["per_class"]["road"]
+    road_and_sky = everything["per_class"]["road"] + everything["per_class"]["sky"]
+    assert target["miou"] == pytest.approx(road_and_sky / 2, abs=1e-5)
+    assert target["conditions"]["fog"]["per_class"]["terrain"] is None
 
 
 def test_files_for_compare_and_dvc(workspace: Workspace) -> None:

@@ -26,6 +26,15 @@ def test_gain_by_hand() -> None:
     assert gain.miou == pytest.approx((0.25 + 4 / 5 - 4 / 6) / 2)
 
 
+def test_a_class_that_is_not_scored_leaves_the_mean_alone() -> None:
+    gain = paired_bootstrap(BEFORE, AFTER, scored=(1,))
+    assert gain.miou == pytest.approx(
+        4 / 5 - 4 / 6
+    )  # pixels of class 0 still count as wrongly taken for class 1
+    assert np.isnan(gain.per_class[0])
+    assert np.isnan(gain.per_class_ci95[0]).all()
+
+
 def test_interval_is_that_of_all_resamples_of_two_images() -> None:
     # Two images have three different resamples: (1,1) and (2,2) with chance 1/4, (1,2) with 1/2.
     possible = [

@@ -47,6 +47,7 @@ def test_a_class_predicted_but_never_labelled() -> None:
     assert mean_iou(matrix) == pytest.approx(0.5)  # the reference keeps it in the mean
     assert labelled_classes(matrix) == [0, 1]
     assert mean_iou(matrix, labelled_classes(matrix)) == pytest.approx(0.75)  # the product's rule
+    assert labelled_classes(matrix, scored=(1, 2)) == [1]
     assert pixel_accuracy(matrix) == 0.75
 
 

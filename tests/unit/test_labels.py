@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.data.index import Record, read_index, write_index
-from pipeline.data.labels import apply_lut, class_pixels, read_label_ids
+from pipeline.data.labels import apply_lut, class_pixels, read_colour_ids, read_label_ids, read_red_channel
 from pipeline.edge.errors import UserError
 
 IDS = np.array([[0, 1, 2], [3, 200, 255]])
@@ -73,7 +76,7 @@ def test_a_missing_label_is_named(tmp_path: Path) -> None:
 def test_index_round_trip(tmp_path: Path) -> None:
     records = [
         Record("a b.jpg", "é.png", "source", "train", "clear", 4, 6, list(range(19)), "ff"),
-        Record("c.jpg", None, "target", "val", "night", 4, 6, None, "00"),
+        Record("c.zip/c.jpg", None, "target", "val", "night", 4, 6, None, "00", data_set=1, grey=12.5),
     ]
     path = tmp_path / "data" / "source.jsonl"
     write_index(path, records)
@@ -84,6 +87,26 @@ def test_index_round_trip(tmp_path: Path) -> None:
 def test_a_missing_or_foreign_index_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run `dvc repro prepare`"):
         read_index(tmp_path / "source.jsonl")
-    (tmp_path / "source.jsonl").write_text('{"image": "a.jpg"}\n')
-    with pytest.raises(UserError, match="not an index of this version"):
+    whole = asdict(Record("a.jpg", None, "target", "val", "night", 4, 6, None, "00"))
+    older = {key: value for key, value in whole.items() if key not in ("data_set", "grey")}
+    (tmp_path / "source.jsonl").write_text(json.dumps(older) + "\n")
+    with pytest.raises(UserError, match=r"not an index of this version \(fields data_set, grey\)"):
         read_index(tmp_path / "source.jsonl")
+
+
+def test_a_colour_label_gives_the_ids_of_its_colours(tmp_path: Path) -> None:
+    pixels = np.array([[[64, 32, 32], [255, 0, 0], [64, 32, 33]]], np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_colour_ids(tmp_path / "a.png", {(64, 32, 32): 0, (255, 0, 0): 1}).tolist() == [[0, 1, 255]]
+
+
+def test_the_red_channel_of_a_sixteen_bit_label(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 3, 3), np.uint16)
+    pixels[..., 2], pixels[..., 1] = [[3, 22, 0], [1, 4, 300]], 5000  # OpenCV: blue, green, red
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    assert read_red_channel(tmp_path / "a.png").tolist() == [[3, 22, 0], [1, 4, 300]]
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"b\.png cannot be decoded"):
+        read_red_channel(tmp_path / "b.png")
+    with pytest.raises(UserError, match=r"c\.png does not exist"):
+        read_red_channel(tmp_path / "c.png")

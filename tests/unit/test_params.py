@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.edge.errors import UserError
 from pipeline.params import Params, fingerprint, load_params
+from pipeline.params_data import FORMATS, Data
 from pipeline.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +25,14 @@ def test_shipped_params_load_and_are_frozen(path: Path) -> None:
         params.seed = 3  # type: ignore[misc]
 
 
+ACDC = {"format": "acdc", "root": "data/acdc"}
+FOGGY = {"format": "foggy_cityscapes", "root": "data/foggy"}
+
+
+def target(raw: dict[str, Any], block: Any) -> None:
+    raw["data"]["target"] = block
+
+
 def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
     """The sentence for params.yaml after a change."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -32,7 +41,7 @@ def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
     path.write_text(yaml.safe_dump(raw))
     with pytest.raises(UserError) as caught:
         load_params(path)
-    sentence = str(caught.value)
+    sentence = f"{caught.value};"  # so that an expectation can hold on to the end of a part
     assert sentence.startswith(str(path))
     assert "\n" not in sentence
     return sentence
@@ -48,7 +57,17 @@ def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
         (lambda r: r["train"]["uda"].update(mask_ratio=1.5), "mask_ratio = 1.5: input should be less than"),
         (lambda r: r["train"].update(steps=0), "train.steps = 0: input should be greater than or equal to 1"),
         (lambda r: r["train"].pop("steps"), "train.steps is missing"),
-        (lambda r: r["data"]["source"].update(format="voc"), "source.format must be one of scenes, camvid, folders"),
+        (lambda r: r["data"]["source"].update(format="voc"), f"data.source.format must be one of {', '.join(FORMATS)}"),
+        (lambda r: target(r, [ACDC, {"format": "voc"}]), "data.target.1.format must be one of scenes, camvid, "),
+        (lambda r: target(r, {"format": "acdc"}), "params.yaml: data.target.root is missing"),
+        (lambda r: target(r, [ACDC, {"format": "gta"}]), "params.yaml: data.target.1.root is missing"),
+        (lambda r: target(r, [ACDC | {"condition": []}]), "data.target.0.condition, did you mean 'conditions'?"),
+        (lambda r: target(r, ACDC | {"protocols": 16}), "unknown key data.target.protocols;"),
+        (lambda r: target(r, ACDC | {"conditions": ["haze"]}), "data.target.conditions.0 = 'haze': input should be"),
+        (lambda r: target(r, ACDC | {"train": []}), "data.target.train: name at least one"),
+        (lambda r: target(r, []), "data.target: name at least one"),
+        (lambda r: target(r, 3), "data.target = 3: input should be a valid dictionary"),
+        (lambda r: target(r, FOGGY | {"beta": 0.03}), "data.target: beta 0.03 was never drawn: use 0.005, "),
         (lambda r: r["train"]["uda"].update(mask_mode="both"), "needs batch_size 2, not 4"),
         (lambda r: r["train"]["uda"].update(margins=[0.5, 0.5, 0, 0]), "leave nothing of a picture"),
         (lambda r: r["data"].pop("scenes"), "format `scenes` needs the block data.scenes"),
@@ -83,10 +102,15 @@ def test_missing_file_and_broken_yaml(tmp_path: Path) -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
+    def below(section: type[Section]) -> set[type[Section]]:
+        return {section}.union(*(below(s) for s in section.__subclasses__()))
+
+    blocks = below(Section)
+
     def sections(section: type[Section]) -> set[type[Section]]:
         found = {section}
         for field in section.model_fields.values():
-            for inner in Section.__subclasses__():
+            for inner in blocks:
                 if inner not in found and inner.__name__ in str(field.annotation):
                     found |= sections(inner)
         return found
@@ -94,8 +118,18 @@ def test_every_field_says_what_it_means() -> None:
     for section in sections(Params):
         assert section.__doc__
         for name, field in section.model_fields.items():
-            is_block = any(s.__name__ in str(field.annotation) for s in Section.__subclasses__())
+            is_block = any(s.__name__ in str(field.annotation) for s in blocks)
             assert field.description or is_block or name == "format", f"{section.__name__}.{name}"
+
+
+def test_a_target_is_one_data_set_or_several() -> None:
+    raw = {"source": {"format": "gta", "root": "data/gta"}, "size": [64, 64]}
+    one = Data.model_validate(raw | {"target": ACDC})
+    several = Data.model_validate(raw | {"target": [ACDC, FOGGY]})
+    assert [d.format for d in one.targets] == ["acdc"]
+    assert [d.format for d in several.targets] == ["acdc", "foggy_cityscapes"]
+    assert several.data_sets("target") == several.targets
+    assert several.data_sets("source") == (several.source,)
 
 
 def test_fingerprint_sees_every_change() -> None:

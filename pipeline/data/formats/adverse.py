@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pipeline.data.formats.listing import some
+from pipeline.data.formats.listing import read_lines, some
 from pipeline.data.formats.official import Files, Official, each_split
 from pipeline.params_data import AcdcData, DarkZurichData, FoggyZurichData, NighttimeDrivingData
 
@@ -71,9 +69,9 @@ def _split_of_foggy_zurich(role: str, split: str, files: Official) -> list[str]:
         there = [n for n in files.tree.files(folder) if n.startswith(start) and n.endswith(ending)]
         splits = [n.removeprefix(start).removesuffix(ending) for n in there]
         files.report(
-            f"{files.listing.key}.{role}: there is no {folder}/{start}{split}{ending} in {files.root} (splits "
-            f"there: {some(splits) or 'none'}): name one of these, or put Foggy_Zurich.zip there"
+            f"{files.listing.key}.{role}: split {split!r} has no {folder}/{start}{split}{ending} in {files.root} "
+            f"(splits there: {some(splits) or 'none'}): name one of these, or put Foggy_Zurich.zip there"
         )
         return []
-    lines = files.read(Path(path), f"{files.listing.key}.{role}")
+    lines = read_lines(path, f"{files.listing.key}.{role}", files.listing)
     return [line.removeprefix("RGB/") for line in lines]

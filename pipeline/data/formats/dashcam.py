@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.data.formats.listing import some
+from pipeline.data.formats.listing import read_lines, some
 from pipeline.data.formats.official import Files, Official, each_split
 from pipeline.edge.classes import ID_OF, IGNORE, Colour
 from pipeline.params_data import Comma10kData, MapillaryData
@@ -74,7 +74,7 @@ def _split_of_comma10k(role: str, split: str, images: list[str], files: Official
             f"{some(['train', 'val', *there])}): name one of these or add splits/{split}.txt"
         )
         return []
-    return files.read(path, f"{files.listing.key}.{role}")
+    return read_lines(path, f"{files.listing.key}.{role}", files.listing)
 
 
 def mapillary(data: MapillaryData, files: Official) -> None:
