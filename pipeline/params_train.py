@@ -146,6 +146,15 @@ class Uda(Section):
         default="base", description="tau of the masked loss; `none`: every weight is 1; `base`: as tau"
     )
 
+    @model_validator(mode="after")
+    def _margins_leave_something(self) -> Uda:
+        top, bottom, left, right = self.margins
+        if top + bottom >= 1 or left + right >= 1:
+            raise ValueError(
+                f"margins {list(self.margins)} leave nothing of a picture: they are shares of it"
+            )
+        return self
+
 
 class Train(Section):
     """The training loop."""

@@ -17,11 +17,14 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 
+from pipeline.adaptation.adversarial import Adversarial
+from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
+from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
-from pipeline.data.loaders import training_loader
+from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
 from pipeline.edge.errors import UserError
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
@@ -37,13 +40,19 @@ from pipeline.workspace import Workspace
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell would give it
 
 
-def build_method(method: str, student: nn.Module, params: Params) -> SourceOnly:
-    """The callable that turns a batch into named losses."""
-    if method == "mic":
-        return Mic(student, params.train.uda)
-    if method == "self_training":
-        return SelfTraining(student, params.train.uda)
-    return SourceOnly(student)
+def build_method(method: str, student: nn.Module, params: Params) -> Method:
+    """What turns a batch into named losses. It copies the student as it is, so build it before a checkpoint loads."""
+    uda = params.train.uda
+    match uda.base if method == "mic" else method:
+        case "source_only":
+            return SourceOnly(student)
+        case "self_training":
+            adapting = SelfTraining(student, uda)
+        case "entropy_minimisation":
+            adapting = EntropyMinimisation(student, uda)
+        case _:
+            adapting = Adversarial(student, uda, params.train.steps)
+    return Mic(adapting) if method == "mic" else adapting
 
 
 def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
@@ -60,6 +69,8 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
     config = params.train
     source = of_split(read_index(workspace.index("source")), "train")
     target = of_split(read_index(workspace.index("target")), "train")
+    for domain, records in (("source", source), ("target", target)):
+        check_crop(config.crop, params.data.size, domain, records)
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -94,7 +105,13 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
             },
         )
 
-    loader = training_loader(source, target, params, first_step, fabric.global_rank, fabric.world_size)
+    batches = TrainingBatches(source, target, params, fabric.global_rank, fabric.world_size)
+    if batches.rare is not None and batches.rare.left_out:
+        fabric.print(
+            f"rare class sampling leaves out {', '.join(batches.rare.left_out)}: no source picture shows more than "
+            f"train.rare_class_sampling.min_share of them"
+        )
+    loader = training_loader(batches, config, first_step)
     images_per_step = 2 * config.batch_size * fabric.world_size
     monitor = Monitor(
         workspace.dvclive(method), method, first_step, config.steps, images_per_step, config.log_every
@@ -128,7 +145,7 @@ def train_step(
     fabric: Fabric,
     student: _FabricModule,
     optimiser: torch.optim.Optimizer,
-    algorithm: SourceOnly,
+    algorithm: Method,
     batch: dict,
     step: int,
     seed: int,
@@ -147,9 +164,10 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     passes = algorithm.losses(tensors, step, generator)
     values: dict[str, float] = {}
-    for number in range(algorithm.passes):
+    count = algorithm.passes(step)
+    for number in range(count):
         # Under DDP only the last backward of a step synchronises.
-        with fabric.no_backward_sync(student, enabled=number + 1 < algorithm.passes), fabric.autocast():
+        with fabric.no_backward_sync(student, enabled=number + 1 < count), fabric.autocast():
             name, loss = next(passes)
             values[name] = loss.item()
             if not math.isfinite(values[name]):
@@ -159,6 +177,7 @@ def train_step(
                     f"or look at the pictures of this batch: {files}"
                 )
             fabric.backward(loss)
+    next(passes, None)  # what the method does after its last pass
     optimiser.step()
     return values
 

@@ -7,28 +7,52 @@ to use context.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import cross_entropy
+from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
+from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.masking import block_mask, mask_grid
-from pipeline.adaptation.self_training import SelfTraining
-from pipeline.adaptation.source_only import Loss
+from pipeline.adaptation.method import Loss, Method
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
+from pipeline.adaptation.uda import UdaMethod
 
 
-class Mic(SelfTraining):
-    """Three passes a step: source, mixed, and masked pictures."""
+class Mic(Method):
+    """A base method and one pass more, on masked pictures.
 
-    passes = 3
+    Pseudo labels are the base's, or from a teacher of its own where the base has none or `mask_alpha` or `mask_tau`
+    ask for one.
+    """
+
+    def __init__(self, base: UdaMethod) -> None:
+        super().__init__(base.student)
+        self.base = base
+        self.uda = uda = base.uda
+        self.labeller: Labeller | None = None
+        if base.teacher is None or uda.mask_alpha is not None or uda.mask_tau != "base":
+            alpha = uda.alpha if uda.mask_alpha is None else uda.mask_alpha
+            taus = {"base": uda.tau, "none": None}
+            tau = taus[uda.mask_tau] if isinstance(uda.mask_tau, str) else uda.mask_tau
+            self.labeller = Labeller(self.student, uda, alpha, tau)
+
+    def passes(self, step: int) -> int:
+        """One more than the base, from `start_step` on."""
+        return self.base.passes(step) + (step >= self.uda.start_step)
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """Losses of one step (counted from 0)."""
-        yield from super().losses(batch, step, generator)
-
+        """Those of the base, then `masked`."""
         uda = self.uda
-        images, label, weight = self._pictures_to_mask()
+        if self.labeller is not None:
+            self.labeller.update(step)
+        yield from self.base.losses(batch, step, generator)
+        self.view, self.scalars = self.base.view, self.base.scalars
+        if step < uda.start_step:
+            return
+
+        images, label, weight = self._pictures_to_mask(batch)
         if uda.mask_mode.endswith("_aug"):
             # Fresh gates; blur is always eligible here, whatever the threshold of the mixed pictures.
             gates = draw_gates(generator)
@@ -36,18 +60,41 @@ class Mic(SelfTraining):
         height, width = images.shape[-2:]
         grid = mask_grid(len(images), height, width, uda.mask_block, generator)
         masked = images * block_mask(grid, uda.mask_ratio, height, width).to(images.device)
-        logits = self.student(masked)
-        self.view |= {"masked": masked, "masked_prediction": logits.detach()}
-        yield "masked", uda.mask_weight * cross_entropy(logits, label, weight)
+        output = self.student(masked)
+        self.view |= {"masked": masked, "masked_prediction": logits_of(output).detach()}
+        yield "masked", uda.mask_weight * segmentation_loss(output, label, weight)
 
-    def _pictures_to_mask(self) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _pictures_to_mask(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Pictures, labels and pixel weights (None: 1 everywhere) by mask mode (table in section 1.4)."""
         view, mode = self.view, self.uda.mask_mode.removesuffix("_aug")
-        if mode == "target":
-            return view["target"], view["pseudo_label"], view["pseudo_weight"]
         if mode == "source":
             return view["source"], view["label"], None
+        if self.labeller is None:
+            pseudo_label, pseudo_weight = view["pseudo_label"], view["pseudo_weight"]
+        else:
+            pseudo = self.labeller.label(view["target"], batch["target_valid"])
+            pseudo_label, pseudo_weight = pseudo.label, pseudo.weight
+            self.view = pseudo.view() | view  # what the base shows stays
+            self.scalars.setdefault("confident", pseudo.fraction)
+        if mode == "target":
+            return view["target"], pseudo_label, pseudo_weight
         first_of_each = torch.stack([view["source"][0], view["target"][0]])
-        labels = torch.stack([view["label"][0], view["pseudo_label"][0]])
-        weight = view["pseudo_weight"][0]
-        return first_of_each, labels, torch.stack([torch.ones_like(weight), weight])
+        labels = torch.stack([view["label"][0], pseudo_label[0]])
+        return first_of_each, labels, torch.stack([torch.ones_like(pseudo_weight[0]), pseudo_weight[0]])
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The base's teacher, else the one of its own."""
+        own = self.labeller and self.labeller.teacher.network
+        return own if self.base.teacher is None else self.base.teacher
+
+    def state_dict(self) -> dict[str, Any]:
+        """The base's state, and the teacher of its own."""
+        own = {} if self.labeller is None else self.labeller.state_dict()
+        return {"base": self.base.state_dict(), "labeller": own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.base.load_state_dict(state["base"])
+        if self.labeller is not None:
+            self.labeller.load_state_dict(state["labeller"])

@@ -9,69 +9,60 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.adaptation.classmix import class_mask, draw_classes, mix
-from pipeline.adaptation.cross_entropy import cross_entropy, enlarge
-from pipeline.adaptation.pseudo_label import pseudo_label
-from pipeline.adaptation.source_only import Loss, SourceOnly
+from pipeline.adaptation.cross_entropy import segmentation_loss
+from pipeline.adaptation.labeller import Labeller
+from pipeline.adaptation.method import Loss
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
-from pipeline.adaptation.teacher import Teacher
-from pipeline.networks.normalise import normalise
+from pipeline.adaptation.uda import UdaMethod
 from pipeline.params_train import Uda
 
 
-class SelfTraining(SourceOnly):
-    """Two passes a step: source, and source classes pasted onto pseudo-labelled target pictures."""
+class SelfTraining(UdaMethod):
+    """Source classes pasted onto pseudo-labelled target pictures.
 
-    passes = 2
+    Plain DACS; with feature distance, rare class sampling and margins it is DAFormer's training (section 5).
+    """
 
     def __init__(self, student: nn.Module, uda: Uda) -> None:
-        super().__init__(student)
-        self.uda = uda
-        # Fabric wraps the student that trains; the teacher copies the network itself.
-        self.ema = Teacher(getattr(student, "module", student), uda.alpha)
+        super().__init__(student, uda)
+        self.labeller = Labeller(student, uda, uda.alpha, uda.tau)
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """Losses of one step (counted from 0); the teacher is updated first."""
-        uda = self.uda
-        self.ema.update(self.student, step)
-        gates = draw_gates(generator)
+        """`source`, `mixed`; the teacher is updated first."""
+        self.labeller.update(step)
         yield from super().losses(batch, step, generator)
 
+    def target_losses(
+        self, target: Tensor, batch: dict[str, Tensor], step: int, generator: torch.Generator
+    ) -> Iterator[Loss]:
+        """`mixed`."""
         source, label = self.view["source"], self.view["label"]
-        target = normalise(batch["target_image"])
-        logits = enlarge(self.ema.predict(target), (target.shape[-2], target.shape[-1]))
-        pseudo = pseudo_label(logits, uda.tau, uda.ignore_top, uda.ignore_bottom, batch["target_valid"])
-
+        gates = draw_gates(generator)
+        pseudo = self.labeller.label(target, batch["target_valid"])
         mask = class_mask(label, draw_classes(label, generator))
         mixed = strong_augment(
             mix(mask, source, target),
             gates,
             generator,
-            uda.jitter_threshold,
-            uda.blur_threshold,
+            self.uda.jitter_threshold,
+            self.uda.blur_threshold,
             per_image=True,
         )
         mixed_label = mix(mask, label, pseudo.label)
         mixed_weight = mix(mask, torch.ones_like(pseudo.weight), pseudo.weight)
-        self.view |= {
-            "target": target,
-            "pseudo_label": pseudo.label,
-            "pseudo_weight": pseudo.weight,
-            "confidence": pseudo.confidence,
-            "mixed": mixed,
-            "mixed_label": mixed_label,
-        }
-        self.scalars = {"confident": pseudo.fraction}
-        yield "mixed", cross_entropy(self.student(mixed), mixed_label, mixed_weight)
+        self.view |= pseudo.view() | {"mixed": mixed, "mixed_label": mixed_label}
+        self.scalars["confident"] = pseudo.fraction
+        yield "mixed", segmentation_loss(self.student(mixed), mixed_label, mixed_weight)
 
     @property
     def teacher(self) -> nn.Module:
         """The EMA teacher."""
-        return self.ema.network
+        return self.labeller.teacher.network
 
     def state_dict(self) -> dict[str, Any]:
         """The teacher's parameters and batch-norm statistics."""
-        return self.ema.state_dict()
+        return self.labeller.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with a teacher from `state_dict`."""
-        self.ema.load_state_dict(state)
+        self.labeller.load_state_dict(state)

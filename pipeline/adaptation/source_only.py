@@ -1,4 +1,4 @@
-"""Source-only training: the baseline that adaptation has to beat."""
+"""Source-only training: the baseline that adaptation has to beat, and the first pass of every method that does."""
 
 from __future__ import annotations
 
@@ -8,43 +8,46 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import cross_entropy
+from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
+from pipeline.adaptation.feature_distance import FeatureDistance
+from pipeline.adaptation.method import Loss, Method
 from pipeline.networks.normalise import normalise
 
-Loss = tuple[str, Tensor]
 
+class SourceOnly(Method):
+    """Cross entropy on labelled source pictures; methods that adapt may add a feature distance to it."""
 
-class SourceOnly:
-    """One pass a step: cross entropy on labelled source pictures.
+    def __init__(self, student: nn.Module, distance: FeatureDistance | None = None) -> None:
+        super().__init__(student)
+        self.distance = distance
 
-    A method yields (name, loss) pairs, `passes` of them a step. The loop runs the backward pass of each before it
-    asks for the next, so the memory is that of one pass, and batch norm sees each batch by itself (section 1).
-    `view` keeps the last step's tensors for the debug picture, `scalars` its further figures.
-    """
-
-    passes = 1
-
-    def __init__(self, student: nn.Module) -> None:
-        self.student = student
-        self.view: dict[str, Tensor] = {}
-        self.scalars: dict[str, Tensor] = {}
+    def passes(self, step: int) -> int:
+        """One."""
+        return 1
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """Losses of one step (counted from 0) on a batch of the training loader."""
-        source = normalise(batch["source_image"])
-        label = batch["source_label"]
-        logits = self.student(source)
-        self.view = {"source": source, "label": label, "prediction": logits.detach()}
-        yield "source", cross_entropy(logits, label)
+        """`source`: with a feature distance their sum, since one backward pass needs less memory than two."""
+        source, label = normalise(batch["source_image"]), batch["source_label"]
+        self.scalars = {}
+        if self.distance is None:
+            output = self.student(source)
+            loss = segmentation_loss(output, label)
+        else:
+            output, features = self.student(source, with_features=True)
+            distance = self.distance.of_source(features, source, label)
+            self.scalars["feature_distance"] = distance.detach()
+            loss = segmentation_loss(output, label) + distance
+        self.view = {"source": source, "label": label, "prediction": logits_of(output).detach()}
+        yield "source", loss
 
     @property
     def teacher(self) -> nn.Module | None:
-        """The teacher network, for the methods that have one."""
+        """None."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs beside student and optimiser."""
+        """Nothing; a feature distance is built anew from the pretrained weights."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+        """Nothing to continue from."""

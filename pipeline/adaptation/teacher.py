@@ -17,12 +17,14 @@ def ema_decay(step: int, alpha: float) -> float:
 class Teacher:
     """A copy of the student that follows it slowly and labels target pictures.
 
-    Only parameters are averaged: the running statistics of the teacher's batch norms are its own, fed by
-    `predict`.
+    In the paper only parameters are averaged: the running statistics of the teacher's batch norms are its own, fed
+    by `predict`, which uses each batch's statistics. With `averaged_statistics` the student's are averaged like
+    parameters, and `predict` uses them as at inference.
     """
 
-    def __init__(self, student: nn.Module, alpha: float) -> None:
+    def __init__(self, student: nn.Module, alpha: float, averaged_statistics: bool = False) -> None:
         self.alpha = alpha
+        self.averaged_statistics = averaged_statistics
         self.network = copy.deepcopy(student).requires_grad_(False)
         self.network.zero_grad(set_to_none=True)
 
@@ -32,17 +34,24 @@ class Teacher:
         decay = ema_decay(step, self.alpha)
         for mine, theirs in zip(self.network.parameters(), student.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
+        if self.averaged_statistics:
+            for mine, theirs in zip(self.network.buffers(), student.buffers(), strict=True):
+                if mine.is_floating_point():
+                    mine.lerp_(theirs, 1 - decay)
+                else:
+                    mine.copy_(theirs)  # counters
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Logits of normalised pictures (B, 3, H, W).
 
-        Batch norms use the batch's statistics, as in training; dropout and stochastic depth are off.
+        Batch norms use the batch's statistics, as in training, or the averaged ones; dropout and stochastic depth
+        are off.
         """
         # Train mode for the norms alone: some networks drop paths or attention by a plain function that
         # reads its parent's mode, so that switching off Dropout and DropPath modules would miss them.
         self.network.eval()
-        for module in self.network.modules():
+        for module in () if self.averaged_statistics else self.network.modules():
             if "running_mean" in module._buffers or "running_var" in module._buffers:
                 module.train()
         return self.network(images)

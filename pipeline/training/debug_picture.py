@@ -21,6 +21,7 @@ PANELS = (
     ("label", "label"),
     ("prediction", "prediction"),
     ("target", "target"),
+    ("target_prediction", "target prediction"),
     ("pseudo_label", "pseudo label"),
     ("confidence", "confidence"),
     ("mixed", "mixed"),

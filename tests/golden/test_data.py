@@ -1,4 +1,4 @@
-"""Resizing, the category-limited crop and label conversion against the published implementation's outputs."""
+"""Resizing, crops, rare class sampling and label conversion against the published implementation's outputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from pipeline.data.augment import crop_with_category_limit
 from pipeline.data.formats import label_lut
 from pipeline.data.labels import apply_lut, class_pixels
+from pipeline.data.rare_class_sampling import class_probabilities, eligible_files
 from pipeline.edge.classes import CLASSES, palette
 from pipeline.edge.images import fit_size
 from pipeline.params_data import FoldersData, Pictures
@@ -56,6 +57,18 @@ def test_id_map(golden: Golden, name: str, raw_ids: list[int]) -> None:
     label = apply_lut(data[f"{name}_raw"].astype(np.uint16), lut)
     np.testing.assert_array_equal(label, data[f"{name}_trainid"])
     assert class_pixels(label) == data[f"{name}_class_pixels"].tolist()
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_rare_class_sampling(golden: Golden, case: int) -> None:
+    data = golden("rcs")
+    assert int(data["n_cases"]) == 3
+    counts = data[f"c{case}_counts"]
+    classes, probabilities = class_probabilities(counts, float(data[f"c{case}_temperature"]))
+    np.testing.assert_array_equal(classes, data[f"c{case}_classes"])
+    np.testing.assert_allclose(probabilities, data[f"c{case}_probs"], rtol=1e-3)
+    eligible = eligible_files(counts, int(data[f"c{case}_min_pixels"]))
+    np.testing.assert_array_equal(eligible, data[f"c{case}_eligible"])
 
 
 def test_palette(golden: Golden) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ from PIL import Image
 
 from pipeline.data.augment import augment, source_augmentation, target_augmentation
 from pipeline.data.index import Record
-from pipeline.data.loaders import Batch, TrainingBatches, shuffled, training_loader
+from pipeline.data.loaders import (
+    Batch,
+    TrainingBatches,
+    check_crop,
+    curriculum_pool,
+    shuffled,
+    training_loader,
+)
+from pipeline.edge.errors import UserError
 from pipeline.params import Params
+from pipeline.params_train import Curriculum
 
 SOURCES, TARGETS = 5, 7
 Domains = tuple[list[Record], list[Record]]
@@ -46,7 +56,9 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
             Image.fromarray(image).save(f"{stem}.png")
             Image.fromarray(ids).save(f"{stem}_label.png")
             name, label = ("target", None) if domain else ("source", f"{stem}_label.png")
-            records[domain].append(Record(f"{stem}.png", label, name, "train", "clear", 40, 56, None, ""))
+            records[domain].append(
+                Record(f"{stem}.png", label, name, "train", "clear", 40, 56, None, "", grey=image.mean())
+            )
     return records
 
 
@@ -83,15 +95,16 @@ def test_label_follows_its_picture_through_flip_and_crop(domains: Domains) -> No
 def test_worker_count_does_not_change_batches(domains: Domains, workers: int) -> None:
     # albumentations 2.0.8 repeats its stream in every worker (albumentations #2473)
     alone = TrainingBatches(*domains, params())
-    loaded = list(training_loader(*domains, params(workers=workers)))
+    loaded = list(training_loader(alone, params(workers=workers).train))
     assert len(loaded) == 9
     assert all(same(batch, alone[step]) for step, batch in enumerate(loaded))
     assert not same(loaded[0], loaded[1])
 
 
 def test_a_resumed_loader_continues_where_it_stopped(domains: Domains) -> None:
-    whole = list(training_loader(*domains, params()))
-    rest = list(training_loader(*domains, params(workers=2), start_step=4))
+    batches = TrainingBatches(*domains, params())
+    whole = list(training_loader(batches, params().train))
+    rest = list(training_loader(batches, params(workers=2).train, start_step=4))
     assert len(rest) == 5
     assert all(same(a, b) for a, b in zip(whole[4:], rest, strict=True))
 
@@ -109,6 +122,88 @@ def test_the_seed_changes_order_and_crops(domains: Domains) -> None:
     first = params()
     second = first.model_copy(update={"seed": 1})
     assert not same(TrainingBatches(*domains, first)[0], TrainingBatches(*domains, second)[0])
+
+
+def test_darken_changes_source_pictures_alone(domains: Domains) -> None:
+    plain = TrainingBatches(*domains, params())
+    dark = TrainingBatches(*domains, params(darken={"share": 0.5, "stops": [2, 3]}))
+    changed = []
+    for step in range(9):
+        a, b = plain[step], dark[step]
+        assert all(torch.equal(a[k], b[k]) for k in ("source_label", "target_image", "target_valid"))
+        assert a["source_files"] == b["source_files"]
+        for before, after in zip(a["source_image"], b["source_image"], strict=True):
+            changed.append(not torch.equal(before, after))
+            assert not changed[-1] or after.float().mean() < 0.7 * before.float().mean()
+    assert 0 < sum(changed) < 18
+
+
+def test_a_curriculum_starts_with_the_brightest_and_ends_with_all(domains: Domains) -> None:
+    config = Curriculum(start_share=0.3, steps=8)
+    assert [curriculum_pool(config, 10, step) for step in (0, 4, 8, 100)] == [3, 7, 10, 10]
+    assert curriculum_pool(None, 10, 0) == 10
+
+    source, target = domains
+    grey = {r.image: r.grey for r in target}
+    batches = TrainingBatches(
+        source, target, params(batch_size=6, uda={"curriculum": {"start_share": 0.3, "steps": 8}})
+    )
+    assert {grey[f] for f in batches[0]["target_files"]} <= set(sorted(grey.values())[-3:])
+    drawn = [set(batches[step]["target_files"]) for step in range(8, 12)]
+    assert set.union(*drawn) == set(grey)
+    plain = TrainingBatches(source, target, params(batch_size=6))
+    assert torch.equal(batches[0]["source_image"], plain[0]["source_image"])
+
+
+def test_margins_of_the_whole_picture_follow_it_through_resize_flip_and_crop(domains: Domains) -> None:
+    source, target = domains
+    everywhere = params(crop=[40, 56], uda={"margins": [0.1, 0.25, 0.5, 0]})
+    valid = TrainingBatches(source, target, everywhere)[0]["target_valid"]
+    assert valid[:, 0, :4].max() == valid[:, 0, 30:].max() == 0
+    columns = valid[:, 0, 4:30].mean(dim=1)
+    assert all(torch.equal(row, columns[0]) or torch.equal(row, columns[0].flip(0)) for row in columns)
+    assert columns.sum().item() == 2 * 28
+    small = everywhere.model_copy(update={"data": everywhere.data.model_copy(update={"size": (20, 28)})})
+    valid = TrainingBatches(source, target, small)[0]["target_valid"][0, 0]
+    assert valid.sum() == (15 - 2) * 14
+    moved = TrainingBatches(source, target, params(uda={"margins": [0.1, 0, 0, 0]}))
+    sums = {float(moved[step]["target_valid"].sum()) for step in range(9)}
+    assert len(sums) > 1  # a crop shows more or less of the margin
+    plain = TrainingBatches(source, target, params())[0]
+    assert torch.equal(moved[0]["target_image"], plain["target_image"])
+
+
+def test_a_crop_larger_than_every_picture_is_refused(domains: Domains) -> None:
+    _, target = domains
+    check_crop((40, 56), (40, 56), "target", target)
+    for crop in ((48, 32), (32, 64)):
+        with pytest.raises(
+            UserError, match=r"train\.crop .* larger than every target picture, 40x56 .*lower"
+        ):
+            check_crop(crop, (40, 56), "target", target)
+    check_crop((64, 96), (80, 112), "target", target)
+
+
+def test_rare_class_sampling_draws_the_rare_class_and_leaves_the_target(domains: Domains) -> None:
+    source, target = domains
+    counts = np.zeros((SOURCES, 19), int)
+    counts[:, 0], counts[:, 11], counts[3, 18] = 2000, 100, 100
+    rare = [replace(r, pixels=pixels) for r, pixels in zip(source, counts.tolist(), strict=True)]
+    config = {"temperature": 0.01, "min_share": 0.01, "min_crop_share": 0.09}
+    sampled = TrainingBatches(rare, target, params(rare_class_sampling=config))
+    plain = TrainingBatches(source, target, params())
+    assert sampled.rare is not None
+    files = [f for step in range(9) for f in sampled[step]["source_files"]]
+    assert files.count(source[3].image) > 9  # class 18 is in this picture alone
+    for step in (0, 5):
+        assert sampled[step]["target_files"] == plain[step]["target_files"]
+        assert torch.equal(sampled[step]["target_image"], plain[step]["target_image"])
+        assert same(sampled[step], TrainingBatches(rare, target, params(rare_class_sampling=config))[step])
+    # The labels are noise of 11 classes: of plain crops about half show less than 9 % of the class drawn.
+    for step in range(9):
+        for i, label in enumerate(sampled[step]["source_label"]):
+            chosen, _ = sampled.rare.draw(2 * step + i)
+            assert (label == chosen).float().mean() > 0.09
 
 
 def test_every_picture_comes_once_an_epoch() -> None:

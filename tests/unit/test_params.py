@@ -50,6 +50,7 @@ def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
         (lambda r: r["train"].pop("steps"), "train.steps is missing"),
         (lambda r: r["data"]["source"].update(format="voc"), "source.format must be one of scenes, camvid, folders"),
         (lambda r: r["train"]["uda"].update(mask_mode="both"), "needs batch_size 2, not 4"),
+        (lambda r: r["train"]["uda"].update(margins=[0.5, 0.5, 0, 0]), "leave nothing of a picture"),
         (lambda r: r["data"].pop("scenes"), "format `scenes` needs the block data.scenes"),
         (lambda r: r.update(methods=["magic"]), "methods.0 = 'magic': input should be 'source_only', 'self_tr"),
         (lambda r: r.update(evaluate={"mode": "sliding"}), "mode `sliding` needs window and window_stride"),

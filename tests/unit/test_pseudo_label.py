@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.adaptation.pseudo_label import pseudo_label
+from pipeline.adaptation.pseudo_label import Weighting, pseudo_label
 
 
 def logits_of(confidence: float, height: int = 4, width: int = 4) -> Tensor:
@@ -79,3 +79,25 @@ def test_no_gradient_reaches_the_logits() -> None:
     result = pseudo_label(logits_of(0.99).requires_grad_(), 0.5)
     assert not result.weight.requires_grad
     assert not result.confidence.requires_grad
+
+
+def test_weights_by_pixel_and_by_class() -> None:
+    logits = torch.zeros(1, 3, 1, 4)
+    logits[0, 1, 0, :3] = torch.tensor([9.0, 9.0, 1.0])  # class 1: two of three pixels are sure
+    logits[0, 2, 0, 3] = 1  # class 2: none is
+    by_pixel = pseudo_label(logits, 0.9, weighting="pixel")
+    by_class = pseudo_label(logits, 0.9, weighting="class")
+    assert by_pixel.weight[0, 0].tolist() == [1, 1, 0, 0]
+    assert by_class.weight[0, 0].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 0])
+    assert by_pixel.fraction == by_class.fraction == 0.5
+    assert torch.equal(by_pixel.label, by_class.label)
+
+
+@pytest.mark.parametrize("weighting", ["batch", "pixel", "class"])
+def test_without_threshold_every_weighting_gives_one(weighting: Weighting) -> None:
+    logits = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(2, 1, 5, 6)
+    valid[..., 0] = 0
+    weight = pseudo_label(logits, None, ignore_top=1, valid_mask=valid, weighting=weighting).weight
+    assert weight[:, 1:, 1:].min() == 1
+    assert weight[:, 0].max() == weight[..., 0].max() == 0

@@ -91,6 +91,25 @@ def test_predict_uses_batch_statistics_and_feeds_its_own() -> None:
     assert student.norm.num_batches_tracked == 0
 
 
+def test_averaged_statistics_are_the_students_and_used_as_at_inference() -> None:
+    student, _ = student_and_teacher()
+    teacher = Teacher(student, 0.9, averaged_statistics=True)
+    student(torch.randn(4, 3, 8, 8) + 5)
+    teacher.update(student, 0)
+    student.eval()
+    images = torch.randn(4, 3, 8, 8)
+    assert torch.equal(teacher.predict(images), student(images))
+    before = {k: v.clone() for k, v in teacher.state_dict().items()}
+    teacher.predict(images + 3)
+    assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
+    student.train()(torch.randn(4, 3, 8, 8) - 5)
+    teacher.update(student, 1)  # halfway
+    assert torch.allclose(
+        teacher.state_dict()["norm.running_mean"],
+        (before["norm.running_mean"] + student.state_dict()["norm.running_mean"]) / 2,
+    )
+
+
 def test_predict_is_free_of_noise_and_of_gradient() -> None:
     student, teacher = student_and_teacher()
     images = torch.randn(4, 3, 8, 8)

@@ -1,0 +1,52 @@
+"""The teacher that follows the student and labels target pictures (method page, section 1, steps 2 and 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pipeline.adaptation.cross_entropy import enlarge
+from pipeline.adaptation.pseudo_label import PseudoLabel, pseudo_label
+from pipeline.adaptation.teacher import Teacher
+from pipeline.params_train import Uda
+
+
+class Labeller:
+    """An EMA teacher with its rate `alpha` and its threshold `tau`; everything else is as `uda` has it."""
+
+    def __init__(self, student: nn.Module, uda: Uda, alpha: float, tau: float | None) -> None:
+        self.student = student
+        self.uda = uda
+        self.tau = tau
+        # Fabric wraps the student that trains; the teacher copies the network itself.
+        self.teacher = Teacher(
+            getattr(student, "module", student),
+            alpha,
+            averaged_statistics=uda.teacher_statistics == "averaged",
+        )
+
+    def update(self, step: int) -> None:
+        """Follow the student as the optimiser step before iteration `step` (from 0) left it."""
+        self.teacher.update(self.student, step)
+
+    def label(self, target: Tensor, valid: Tensor) -> PseudoLabel:
+        """Label normalised target pictures (B, 3, H, W); `valid` (B, 1, H, W) is 0 where nothing can be trusted."""
+        uda = self.uda
+        logits = self._logits(target)
+        if uda.teacher_flip:
+            mirrored = self._logits(target.flip(-1)).flip(-1)
+            # The mean of the probabilities, as logits: the softmax of log p is p.
+            logits = ((logits.softmax(dim=1) + mirrored.softmax(dim=1)) / 2).log()
+        return pseudo_label(logits, self.tau, uda.ignore_top, uda.ignore_bottom, valid, uda.weighting)
+
+    def _logits(self, target: Tensor) -> Tensor:
+        return enlarge(self.teacher.predict(target), (target.shape[-2], target.shape[-1]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The teacher's parameters and batch-norm statistics."""
+        return self.teacher.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with a teacher from `state_dict`."""
+        self.teacher.load_state_dict(state)

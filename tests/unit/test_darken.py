@@ -1,0 +1,56 @@
+"""Night-like pictures: the light really falls by the exposure, and only the chosen share of pictures changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.data.darken import darken, night_like, srgb_decode, srgb_encode
+from pipeline.params_train import Darken
+
+RAMP = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2).repeat(40, axis=1)  # (256, 40, 3)
+
+
+def test_srgb_is_the_standard_and_its_own_inverse() -> None:
+    levels = np.linspace(0, 1, 1001)
+    np.testing.assert_allclose(srgb_encode(srgb_decode(levels)), levels, atol=2e-5)
+    assert srgb_decode(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
+
+
+def test_no_exposure_cast_or_noise_changes_nothing() -> None:
+    assert np.array_equal(darken(RAMP, np.ones(3), 0.0, np.random.default_rng(0)), RAMP)
+
+
+def test_every_stop_halves_the_light_of_its_channel() -> None:
+    gain = np.array([1.0, 0.5, 0.25])
+    dark = darken(RAMP, gain, 0.0, np.random.default_rng(0))
+    light = srgb_decode(dark / 255)
+    expected = srgb_decode(RAMP / 255) * gain
+    assert np.abs(srgb_encode(light) - srgb_encode(expected)).max() < 0.5 / 255 + 1e-4
+
+
+def test_noise_keeps_the_mean_and_grows_with_the_light() -> None:
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    grey[:100] = 40
+    noisy = srgb_decode(darken(grey, np.ones(3), 0.01, np.random.default_rng(0)) / 255)
+    dim, bright = noisy[:100], noisy[100:]
+    light = float(srgb_decode(np.array(128 / 255)))
+    assert bright.mean() == pytest.approx(light, rel=0.02)
+    assert bright.std() == pytest.approx((0.01**2 + 0.01 * light) ** 0.5, rel=0.05)
+    assert dim.std() < 0.6 * bright.std()
+
+
+def test_a_share_is_darkened_and_the_rest_is_left_as_it_is() -> None:
+    config = Darken(share=0.3)
+    picture = RAMP[100:200]
+    changed = [not np.array_equal(night_like(picture, config, seed), picture) for seed in range(400)]
+    assert 0.24 < np.mean(changed) < 0.36
+    assert all(night_like(picture, config, s).mean() < picture.mean() for s in range(400) if changed[s])
+    assert not any(np.any(night_like(picture, Darken(share=0.0), s) != picture) for s in range(50))
+
+
+def test_the_seed_alone_decides() -> None:
+    always = Darken(share=1.0)
+    first, again, other = (night_like(RAMP, always, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

@@ -1,0 +1,256 @@
+"""The methods on a tiny network: which losses a step has, and what each switch changes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.adaptation.adversarial import Adversarial
+from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
+from pipeline.adaptation.method import Method
+from pipeline.adaptation.mic import Mic
+from pipeline.adaptation.self_training import SelfTraining
+from pipeline.adaptation.source_only import SourceOnly
+from pipeline.adaptation.teacher import ema_decay
+from pipeline.adaptation.uda import UdaMethod
+from pipeline.edge.classes import NUM_CLASSES
+from pipeline.params_train import Uda
+
+HEIGHT, WIDTH = 64, 96
+LOSS = {"self_training": "mixed", "entropy_minimisation": "entropy", "adversarial": "fooling"}
+
+
+class Tiny(nn.Module):
+    """A segmenter of two layers, everything at stride 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.BatchNorm2d(8), nn.ReLU())
+        self.head = nn.Conv2d(8, NUM_CLASSES, 1)
+
+    def forward(self, images: Tensor, with_features: bool = False) -> Any:
+        features = self.encoder(images)
+        return (self.head(features), features) if with_features else self.head(features)
+
+    def encoder_features(self, images: Tensor) -> Tensor:
+        return self.encoder(images)
+
+
+def student() -> Tiny:
+    torch.manual_seed(0)
+    return Tiny().train()
+
+
+def batch() -> dict[str, Tensor]:
+    """Two pictures of each domain; the label has a thing (car), road and some ignored pixels."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (4, 3, HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
+    label = torch.zeros(2, HEIGHT, WIDTH, dtype=torch.int64)
+    label[:, 16:40, 16:40] = 13
+    label[:, :4] = 255
+    return {
+        "source_image": images[:2],
+        "source_label": label,
+        "target_image": images[2:],
+        "target_valid": torch.ones(2, 1, HEIGHT, WIDTH),
+    }
+
+
+def build(name: str, **fields: Any) -> UdaMethod:
+    uda = Uda.model_validate({"tau": 0.1, "mask_block": 16, **fields})
+    if name == "adversarial":
+        return Adversarial(student(), uda, steps=10)
+    return {"self_training": SelfTraining, "entropy_minimisation": EntropyMinimisation}[name](student(), uda)
+
+
+def one_step(method: Method, step: int = 0) -> dict[str, float]:
+    """Losses of one step, with the backward pass of each before the next."""
+    method.student.zero_grad()
+    torch.manual_seed(step)
+    values = {}
+    for name, loss in method.losses(batch(), step, torch.Generator().manual_seed(step)):
+        values[name] = loss.item()
+        loss.backward()
+    assert len(values) == method.passes(step)
+    return values
+
+
+def gradients(method: Method) -> list[Tensor]:
+    return [p.grad.clone() for p in method.student.parameters() if p.grad is not None]
+
+
+def equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    return len(first) == len(second) and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("base", LOSS)
+def test_losses_of_every_method_with_and_without_masking(base: str) -> None:
+    plain, mic = build(base), Mic(build(base))
+    losses, masked = one_step(plain), one_step(mic)
+    assert list(losses) == ["source", LOSS[base]]
+    assert list(masked) == ["source", LOSS[base], "masked"]
+    assert {k: masked[k] for k in losses} == losses
+    assert (plain.teacher is None) == (base != "self_training")
+    assert mic.teacher is not None
+    assert {"source", "prediction", "target", "masked", "pseudo_label", "confidence"} <= mic.view.keys()
+    assert not any(v.requires_grad for v in mic.view.values())
+    assert 0 < mic.scalars["confident"] < 1
+
+
+@pytest.mark.parametrize("masking", [False, True])
+@pytest.mark.parametrize("base", LOSS)
+def test_before_the_start_step_a_method_is_source_only(base: str, masking: bool) -> None:
+    late = build(base, start_step=2, alpha=0.5)
+    method = Mic(late) if masking else late
+    baseline = SourceOnly(student())
+    for network in (method.student, baseline.student):
+        with torch.no_grad():
+            for p in network.parameters():
+                p.add_(0.01)
+    state = copy.deepcopy(late.state_dict())
+    assert one_step(method, 0) == one_step(baseline, 0)
+    assert equal(gradients(method), gradients(baseline))
+    assert list(one_step(method, 1)) == ["source"]
+    assert list(one_step(method, 2)) == ["source", LOSS[base]] + ["masked"] * masking
+    if method.teacher is not None:  # it followed all the same
+        pairs = zip(method.teacher.parameters(), method.student.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    if base == "adversarial":
+        assert str(state["optimiser"]["state"]) == "{}"
+        assert len(late.state_dict()["optimiser"]["state"]) == 10  # learnt in step 2
+
+
+@pytest.mark.parametrize(("field", "value"), [("entropy_weight", 0.5), ("adversarial_weight", 0.5)])
+def test_weights_scale_their_loss_alone(field: str, value: float) -> None:
+    base = "entropy_minimisation" if field == "entropy_weight" else "adversarial"
+    once, twice = one_step(build(base, **{field: value})), one_step(build(base, **{field: 2 * value}))
+    assert twice[LOSS[base]] == pytest.approx(2 * once[LOSS[base]])
+    assert once["source"] == twice["source"]
+
+
+def test_entropy_falls_when_it_is_minimised() -> None:
+    method = build("entropy_minimisation", entropy_weight=1.0)
+    optimiser = torch.optim.SGD(method.student.parameters(), lr=0.5)
+    values = []
+    for step in range(8):
+        values.append(one_step(method, step)["entropy"])
+        optimiser.step()
+    assert values[-1] < 0.9 * values[0]
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "foundation"])
+def test_feature_distance_joins_the_source_loss(kind: str) -> None:
+    plain = build("self_training")
+    far = build("self_training", feature_distance={"kind": kind, "weight": 2.0})
+    for method in (plain, far):
+        with torch.no_grad():
+            method.student.get_parameter("encoder.0.weight").add_(0.05)
+    a, b = one_step(plain), one_step(far)
+    distance = far.scalars["feature_distance"].item()
+    assert distance > 0
+    assert b["source"] == pytest.approx(a["source"] + distance, rel=1e-5)
+    assert b["mixed"] == a["mixed"]
+    assert ("target_distance" in b) == (kind == "foundation")
+    assert not equal(gradients(plain), gradients(far))
+    assert far.distance is not None
+    frozen = far.distance.frozen
+    assert not any(p.requires_grad for p in frozen.parameters())
+    assert frozen.get_buffer("encoder.1.num_batches_tracked") == 0  # evaluation mode
+
+
+def test_without_a_thing_the_feature_distance_is_zero() -> None:
+    method = build("self_training", feature_distance={})
+    things_gone = batch()
+    things_gone["source_label"][things_gone["source_label"] == 13] = 0
+    passes = method.losses(things_gone, 0, torch.Generator().manual_seed(0))
+    _, loss = next(passes)
+    assert method.scalars["feature_distance"] == 0
+    loss.backward()
+    assert all(torch.isfinite(g).all() for g in gradients(method))
+
+
+def test_masked_loss_with_a_teacher_of_its_own() -> None:
+    shared, strict = Mic(build("self_training")), Mic(build("self_training", mask_tau=1.0))
+    unweighted = Mic(build("self_training", mask_tau="none"))
+    same_alpha = Mic(build("self_training", mask_alpha=0.999))
+    assert shared.labeller is None
+    values = [one_step(m) for m in (shared, strict, unweighted, same_alpha)]
+    assert len({v["mixed"] for v in values}) == 1  # the base keeps its own
+    assert values[1]["masked"] == 0
+    assert values[2]["masked"] > values[0]["masked"] == values[3]["masked"]
+
+    no_ema = Mic(build("self_training", mask_alpha=0.0))
+    optimiser = torch.optim.SGD(no_ema.student.parameters(), lr=0.5)
+    for step in range(4):
+        before = [p.clone() for p in no_ema.student.parameters()]
+        one_step(no_ema, step)
+        optimiser.step()
+    assert no_ema.labeller is not None
+    assert no_ema.teacher is not no_ema.labeller.teacher.network
+    assert equal(list(no_ema.labeller.teacher.network.parameters()), before)
+    assert ema_decay(3, 0.0) == 0
+
+
+@pytest.mark.parametrize("mode", ["target", "target_aug", "source", "source_aug", "both", "both_aug"])
+@pytest.mark.parametrize("base", ["self_training", "entropy_minimisation"])
+def test_mask_modes(base: str, mode: str) -> None:
+    mic = Mic(build(base, mask_mode=mode))
+    assert one_step(mic)["masked"] > 0
+    hidden = mic.view["masked"].abs().amax(dim=1) == 0
+    assert 0.2 < hidden.float().mean() < 1
+    if mode == "target":
+        assert torch.equal(
+            mic.view["masked"][~hidden[:, None].expand(-1, 3, -1, -1)],
+            mic.view["target"][~hidden[:, None].expand(-1, 3, -1, -1)],
+        )
+
+
+@pytest.mark.parametrize("base", LOSS)
+def test_state_survives_saving(base: str) -> None:
+    first = Mic(build(base, mask_alpha=0.9))
+    optimiser = torch.optim.SGD(first.student.parameters(), lr=0.5)
+    for step in range(2):
+        one_step(first, step)
+        optimiser.step()
+    second = Mic(build(base, mask_alpha=0.9))
+    second.student.load_state_dict(first.student.state_dict())
+    second.load_state_dict(first.state_dict())
+    assert one_step(second, 2) == one_step(first, 2)
+    assert equal(gradients(first), gradients(second))
+
+
+def adversarial() -> Adversarial:
+    method = build("adversarial", adversarial_weight=1.0)
+    assert isinstance(method, Adversarial)
+    return method
+
+
+def test_fooling_leaves_the_discriminator_alone_and_the_discriminator_the_student() -> None:
+    method = adversarial()
+    images = batch()["target_image"].float() / 255
+    method.fooling_loss(method.student(images)).backward()
+    assert all(p.grad is None for p in method.discriminator.parameters())
+    assert any(g.abs().sum() > 0 for g in gradients(method))
+    method.student.zero_grad()
+    method.discriminator_loss(method.student(images), method.student(images)).backward()
+    assert gradients(method) == []
+    assert all(p.grad is not None for p in method.discriminator.parameters())
+
+
+def test_the_discriminator_learns_to_tell_the_domains_apart_and_its_rate_decays() -> None:
+    method = adversarial()
+    for step in range(8):
+        one_step(method, step)
+        assert method.optimiser.param_groups[0]["lr"] == pytest.approx(1e-4 * (1 - step / 10) ** 0.9)
+    first = adversarial()
+    source, target = method.view["prediction"], method.view["target_prediction"]
+    assert method.discriminator_loss(source, target) < first.discriminator_loss(source, target)
+
+
+def test_the_discriminator_takes_small_maps() -> None:
+    small = torch.zeros(2, NUM_CLASSES, 6, 12)
+    assert torch.isfinite(adversarial().fooling_loss(small))
