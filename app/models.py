@@ -15,6 +15,8 @@ PHOTO = "photo"
 _TITLES = {
     "source_only": "Before adaptation (day only)",
     "self_training": "Self-training",
+    "entropy_minimisation": "Entropy minimisation",
+    "adversarial": "Adversarial training",
     "mic": "After adaptation (MIC)",
     PHOTO: "The picture",
 }

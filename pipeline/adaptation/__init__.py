@@ -1,1 +1,1 @@
-"""The methods: source-only, self-training and masked image consistency (MIC)."""
+"""The methods: source-only, three that adapt, and masked image consistency (MIC) on top of any of those."""

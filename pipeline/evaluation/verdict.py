@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Tone = Literal["gain", "loss", "unclear", "unknown"]
-LABELS = {"source_only": "source-only", "self_training": "self-training", "mic": "MIC"}
+LABELS = {
+    "source_only": "source-only",
+    "self_training": "self-training",
+    "entropy_minimisation": "entropy minimisation",
+    "adversarial": "adversarial training",
+    "mic": "MIC",
+}
 
 
 @dataclass(frozen=True)

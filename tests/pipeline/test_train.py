@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,8 @@ from safetensors.torch import load_file
 
 from pipeline import prepare, train
 from pipeline.edge.errors import UserError
-from pipeline.params import load_params
+from pipeline.params import METHODS, load_params
+from pipeline.training.checkpoint import save_checkpoint
 from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,24 +45,27 @@ def start(method: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("method", ["source_only", "self_training", "mic"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_writes_its_outputs(project: Path, method: str) -> None:
     params, workspace = load_params(), Workspace()
     prepare.run(params, workspace)
     assert train.run(params, workspace, method) == 0
     assert workspace.weights(method).exists()
-    assert workspace.teacher_weights(method).exists() == (method != "source_only")
+    assert workspace.teacher_weights(method).exists() == (method in ("self_training", "mic"))
     curves = {p.stem for p in workspace.dvclive(method).rglob("*.tsv")}
     losses = {
         "source_only": {"source"},
         "self_training": {"source", "mixed"},
+        "entropy_minimisation": {"source", "entropy"},
+        "adversarial": {"source", "fooling"},
         "mic": {"source", "mixed", "masked"},
     }
     assert losses[method] <= curves
-    assert not (losses["mic"] - losses[method]) & curves
+    assert not (set.union(*losses.values()) - losses[method]) & curves
     pictures = sorted((workspace.dvclive(method) / "pictures").glob("*.png"))
     assert [p.name for p in pictures] == ["step_000003.png", "step_000006.png"]
-    assert Image.open(pictures[0]).width == 64 * {"source_only": 3, "self_training": 8, "mic": 10}[method]
+    panels = {"source_only": 3, "self_training": 8, "entropy_minimisation": 5, "adversarial": 5, "mic": 10}
+    assert Image.open(pictures[0]).width == 64 * panels[method]
 
 
 @pytest.mark.parametrize("mode", ["target", "target_aug", "source", "source_aug", "both", "both_aug"])
@@ -73,6 +78,87 @@ def test_every_mask_mode_trains(project: Path, mode: str) -> None:
     assert train.run(params, workspace, "mic") == 0
     rows = (workspace.dvclive("mic") / "plots" / "metrics" / "masked.tsv").read_text().splitlines()
     assert float(rows[-1].split("\t")[-1]) > 0
+
+
+def tensors(state: Any) -> list[torch.Tensor]:
+    """All tensors of a checkpoint, in order."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
+
+
+EVERYTHING = {
+    "rare_class_sampling": {"temperature": 0.5, "min_crop_share": 0.1},
+    "darken": {"stops": [1, 3]},
+}
+DAFORMER = {"feature_distance": {}, "margins": [0.1, 0.2, 0.05, 0.05], "teacher_flip": True}
+
+
+@pytest.mark.parametrize(
+    ("method", "uda"),
+    [
+        ("adversarial", {"start_step": 1}),
+        ("mic", {"base": "adversarial", "curriculum": {"steps": 4}}),
+        ("mic", {"base": "entropy_minimisation", "weighting": "class", "teacher_statistics": "averaged"}),
+        ("mic", DAFORMER | {"mask_alpha": 0.5, "weighting": "pixel"}),
+        ("mic", {"feature_distance": {"kind": "foundation", "weight": 0.1}}),
+    ],
+)
+def test_resumed_runs_end_with_the_same_weights(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, uda: dict
+) -> None:
+    # The frozen encoder of the feature distance is no part of a checkpoint: it must come back as it was.
+    edit(
+        project,
+        steps=4,
+        picture_every=0,
+        uda={"tau": 0.2, "alpha": 0.9, "mask_block": 16} | uda,
+        **EVERYTHING,
+    )
+    params = load_params()
+    whole, broken = Workspace(tmp_path / "whole"), Workspace()
+    for workspace in (whole, broken):
+        prepare.run(params, workspace)
+    assert train.run(params, whole, method) == 0
+
+    def save_and_break(folder: Path, state: dict) -> None:
+        save_checkpoint(folder, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", save_and_break)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(params, broken, method)
+    assert not broken.weights(method).exists()
+    assert train.run(params, broken, method) == 0
+    expected, found = load_file(whole.weights(method)), weights(project, method)
+    assert all(torch.equal(expected[k], found[k]) for k in expected)
+    states = [torch.load(w.checkpoints(method) / "last.pt", weights_only=True) for w in (whole, broken)]
+    assert states[0]["step"] == 4
+    expected, found = (tensors(state) for state in states)
+    assert len(expected) == len(found)
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_crop_larger_than_the_pictures_is_one_sentence(project: Path) -> None:
+    edit(project, crop=[96, 96])
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    with pytest.raises(
+        UserError, match=r"^train\.crop \[96, 96\] is larger than every source picture, 64x96"
+    ):
+        train.run(params, workspace, "source_only")
+
+
+def test_classes_that_rare_class_sampling_leaves_out_are_named(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
+    edit(project, steps=1, rare_class_sampling={"min_share": 0.35})
+    params, workspace = load_params(), Workspace()
+    prepare.run(params, workspace)
+    train.run(params, workspace, "source_only")
+    assert "rare class sampling leaves out sky" in capsys.readouterr().out
 
 
 def test_source_loss_falls(project: Path) -> None:
