@@ -105,6 +105,10 @@ class Uda(Section):
         description="batch norm of the teacher: its own, from each batch (the paper), or averaged from the student "
         "and used as at inference",
     )
+    norm_statistics: Literal["running", "target"] = Field(
+        default="running",
+        description="batch norm of the finished student: as training left it (the paper), or of target pictures",
+    )
     teacher_flip: bool = Field(
         default=False, description="pseudo labels from the mean over the picture and its mirror image"
     )

@@ -21,11 +21,13 @@ from pipeline.adaptation.adversarial import Adversarial
 from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
+from pipeline.adaptation.norm_statistics import take_statistics
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
 from pipeline.edge.errors import UserError
+from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
 from pipeline.params import Params, fingerprint, load_params
@@ -37,6 +39,7 @@ from pipeline.training.monitor import Monitor
 from pipeline.training.optimiser import build_optimiser, set_learning_rate
 from pipeline.workspace import Workspace
 
+STATISTICS_BATCHES = 50  # for norm_statistics `target`
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell would give it
 
 
@@ -135,10 +138,21 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
                 )
                 return INTERRUPTED
 
+    if method != "source_only" and config.uda.norm_statistics == "target":
+        take_target_statistics(fabric, student, batches, config.steps)
     save_weights(student.module, workspace.weights(method))
     if algorithm.teacher is not None:
         save_weights(algorithm.teacher, workspace.teacher_weights(method))
     return 0
+
+
+def take_target_statistics(
+    fabric: Fabric, student: _FabricModule, batches: TrainingBatches, steps: int
+) -> None:
+    """Batch-norm statistics of the student from the target crops of the steps that would come after `steps`."""
+    crops = (batches.target_crops(step) for step in range(steps, steps + STATISTICS_BATCHES))
+    with fabric.autocast():
+        take_statistics(student.module, (normalise(fabric.to_device(images)) for images in crops))
 
 
 def train_step(

@@ -66,8 +66,7 @@ class TrainingBatches(Dataset[Batch]):
         self.rare = RareClasses(source, sampling, params.train.crop, params.seed) if sampling else None
 
     def __getitem__(self, step: int) -> Batch:
-        first = (step * self.world + self.rank) * self.per_rank
-        places = range(first, first + self.per_rank)
+        places = self._places(step)
         sources = [self.source[self._source_index(p)] for p in places]
         targets = [self.target[self._target_index(step, p)] for p in places]
         source = [self._source(record, place) for record, place in zip(sources, places, strict=True)]
@@ -82,6 +81,15 @@ class TrainingBatches(Dataset[Batch]):
             "source_files": [record.image for record in sources],
             "target_files": [record.image for record in targets],
         }
+
+    def target_crops(self, step: int) -> torch.Tensor:
+        """The target crops of one step alone, uint8 (B, 3, h, w)."""
+        crops = [self._target(self.target[self._target_index(step, p)], p) for p in self._places(step)]
+        return _planes([image for image, _ in crops])
+
+    def _places(self, step: int) -> range:
+        first = (step * self.world + self.rank) * self.per_rank
+        return range(first, first + self.per_rank)
 
     def _source_index(self, place: int) -> int:
         if self.rare is not None:

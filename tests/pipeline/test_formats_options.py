@@ -12,7 +12,7 @@ from projects import params_for, prepared
 
 from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record, of_split
-from pipeline.data.loaders import training_loader
+from pipeline.data.loaders import TrainingBatches, training_loader
 
 
 @pytest.fixture(autouse=True)
@@ -201,8 +201,8 @@ def test_training_batches_come_out_of_archives(workers: int) -> None:
     params = params_for(source, target)
     train = params.train.model_copy(update={"steps": 8, "batch_size": 2, "workers": workers})
     params = params.model_copy(update={"train": train})
-    loader = training_loader(of_split(sources, "train"), of_split(targets, "train"), params)
-    batches = list(loader)
+    drawn = TrainingBatches(of_split(sources, "train"), of_split(targets, "train"), params)
+    batches = list(training_loader(drawn, params.train))
     assert len(batches) == 8
     assert all(".zip/" in f for b in batches for f in (*b["source_files"], *b["target_files"]))
     assert {f.split("/")[0] for b in batches for f in b["target_files"]} == {"acdc", "foggy_zurich"}
