@@ -14,7 +14,8 @@ import pipeline
 from pipeline.edge.errors import UserError
 
 LAST = "last.pt"
-TRAINING_CODE = ("data", "networks", "adaptation", "training", "train.py", "randomness.py", "edge/images.py")
+TRAINING_CODE = ("data", "data/formats", "networks", "adaptation", "training")
+TRAINING_CODE += ("train.py", "randomness.py", "edge/images.py")
 
 
 def code_version() -> str:
