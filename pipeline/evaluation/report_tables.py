@@ -92,8 +92,16 @@ def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
     """Every method's scores and the differences of pairs; columns without any score are left out."""
     conditions = list(compare["target"]["conditions"])
     heads = ["source", "target", *(conditions if len(conditions) > 1 else [])]
-    heads += ["pixels right", "teacher", "calibration error", "mean confidence"]
-    rows = [_score_cells(m, heads[2:-4]) for m in metrics.values()]
+    last = [
+        "pixels right",
+        "teacher",
+        "calibration error",
+        "mean confidence",
+        "agrees with teacher",
+        "same when hidden",
+    ]
+    rows = [_score_cells(m, heads[2:]) for m in metrics.values()]
+    heads += last
     kept = [i for i in range(len(heads)) if any(row[i] is not None for row in rows)]
     shown = [
         [LABELS[m], *(DASH if row[i] is None else points(row[i]) for i in kept)]
@@ -111,7 +119,8 @@ def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
     return (
         "<h2>All scores</h2><p class='note'>Out of 100. Source, target and each condition: mIoU on pictures "
         "that training never saw. Teacher: the slowly moving copy used in training, on the target. "
-        "Calibration error: how far confidence and correctness lie apart, 0 is best.</p>"
+        "Calibration error: how far confidence and correctness lie apart, 0 is best. The last three need no labels "
+        "and prove nothing alone: same when hidden is the share of hidden pixels that keep their class.</p>"
         + _table(["model", *(heads[i] for i in kept)], shown)
         + (_table(["on the target", "points", "95 % interval"], pairs) if len(pairs) > 1 else "")
     )
@@ -127,6 +136,8 @@ def _score_cells(metrics: dict[str, Any], conditions: Sequence[str]) -> list[Any
         metrics.get("teacher", {}).get("target", {}).get("miou"),
         target["ece"],
         target["mean_confidence"],
+        target["label_free"]["teacher_agreement"],
+        target["label_free"]["masked_consistency"],
     ]
 
 

@@ -90,6 +90,7 @@ def fabricate(workspace: Workspace, wrong: dict[str, int], labelled: bool = True
             "target": domain_metrics(target),
             "protocol": evaluate.protocol(params, source, target, records["target"], torch.device("cpu")),
         }
+        metrics["target"]["label_free"] = {"teacher_agreement": None, "masked_consistency": 0.4321}
         evaluate.write(workspace, method, metrics, source, target, kept)
     return params
 
@@ -179,6 +180,9 @@ def test_without_target_labels_nothing_is_zero_and_no_score_is_shown(tmp_path: P
     assert {part["miou_gain"] for part in target["conditions"].values()} == {None}
     assert result["source"]["miou_gain"] == 0
     page = page_of(workspace)
+    assert "same when hidden" in page
+    assert ">43.2<" in page
+    assert "agrees with teacher" not in page
     assert "No score can be given: these fog and night pictures have no labels." in page
     assert "another class than source-only" in page
     assert "28\N{NO-BREAK SPACE}%" in page  # 9 of 32 rows
