@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 from collections.abc import Sequence
@@ -15,8 +14,9 @@ from types import FrameType
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
-from torch import Tensor, nn
+from torch import nn
 
+from pipeline import preflight
 from pipeline.adaptation.adversarial import Adversarial
 from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
@@ -26,7 +26,6 @@ from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
-from pipeline.edge.errors import UserError
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
@@ -36,7 +35,8 @@ from pipeline.stage import main_guard, stage_arguments
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
 from pipeline.training.debug_picture import save_debug_picture
 from pipeline.training.monitor import Monitor
-from pipeline.training.optimiser import build_optimiser, set_learning_rate
+from pipeline.training.optimiser import build_optimiser
+from pipeline.training.step import Setup, train_step
 from pipeline.workspace import Workspace
 
 STATISTICS_BATCHES = 50  # for norm_statistics `target`
@@ -67,8 +67,8 @@ def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     return fingerprint(method, params.seed, data, params.network, train, indexes, code_version())
 
 
-def run(params: Params, workspace: Workspace, method: str) -> int:
-    """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint."""
+def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
+    """Network, optimiser, method and batches of a run from its start."""
     config = params.train
     source = of_split(read_index(workspace.index("source")), "train")
     target = of_split(read_index(workspace.index("target")), "train")
@@ -85,7 +85,20 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
     optimiser = build_optimiser(student, config.optimiser)
     student, optimiser = fabric.setup(student, optimiser)
     algorithm = build_method(method, student, params)
+    batches = TrainingBatches(source, target, params, fabric.global_rank, fabric.world_size)
+    if batches.rare is not None and batches.rare.left_out:
+        fabric.print(
+            f"rare class sampling leaves out {', '.join(batches.rare.left_out)}: no source picture shows more than "
+            f"train.rare_class_sampling.min_share of them"
+        )
+    return Setup(fabric, student, optimiser, algorithm, batches)
 
+
+def run(params: Params, workspace: Workspace, method: str) -> int:
+    """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint."""
+    config = params.train
+    setup = set_up(params, workspace, method)
+    fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
     run_id = run_fingerprint(params, workspace, method)
     state, why = load_checkpoint(workspace.checkpoints(method), run_id)
     first_step = 0
@@ -108,23 +121,14 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
             },
         )
 
-    batches = TrainingBatches(source, target, params, fabric.global_rank, fabric.world_size)
-    if batches.rare is not None and batches.rare.left_out:
-        fabric.print(
-            f"rare class sampling leaves out {', '.join(batches.rare.left_out)}: no source picture shows more than "
-            f"train.rare_class_sampling.min_share of them"
-        )
-    loader = training_loader(batches, config, first_step)
+    loader = training_loader(setup.batches, config, first_step)
     images_per_step = 2 * config.batch_size * fabric.world_size
     monitor = Monitor(
         workspace.dvclive(method), method, first_step, config.steps, images_per_step, config.log_every
     )
     with monitor, StopRequest() as stop:
         for step, batch in enumerate(loader, start=first_step):
-            set_learning_rate(
-                optimiser, step, config.steps, config.optimiser.warmup_steps, config.optimiser.power
-            )
-            losses = train_step(fabric, student, optimiser, algorithm, batch, step, params.seed)
+            losses = train_step(setup, batch, step, params)
             scalars = losses | {k: v.item() for k, v in algorithm.scalars.items()}
             monitor.after_step(step, scalars | {"lr": optimiser.param_groups[0]["lr"]})
             if config.picture_every and (step + 1) % config.picture_every == 0:
@@ -139,7 +143,7 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
                 return INTERRUPTED
 
     if method != "source_only" and config.uda.norm_statistics == "target":
-        take_target_statistics(fabric, student, batches, config.steps)
+        take_target_statistics(fabric, student, setup.batches, config.steps)
     save_weights(student.module, workspace.weights(method))
     if algorithm.teacher is not None:
         save_weights(algorithm.teacher, workspace.teacher_weights(method))
@@ -153,47 +157,6 @@ def take_target_statistics(
     crops = (batches.target_crops(step) for step in range(steps, steps + STATISTICS_BATCHES))
     with fabric.autocast():
         take_statistics(student.module, (normalise(fabric.to_device(images)) for images in crops))
-
-
-def train_step(
-    fabric: Fabric,
-    student: _FabricModule,
-    optimiser: torch.optim.Optimizer,
-    algorithm: Method,
-    batch: dict,
-    step: int,
-    seed: int,
-) -> dict[str, float]:
-    """All passes of one step, then the optimiser; returns the losses by name.
-
-    Raises:
-        UserError: a loss is not finite.
-    """
-    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
-    # Dropout draws from torch's own generator, masks and mixing from the step's.
-    method_seed = step_seed(seed, Stream.METHOD, step, fabric.global_rank)
-    torch.manual_seed(method_seed)
-    generator = torch.Generator(device=fabric.device).manual_seed(method_seed)
-    student.train()
-    optimiser.zero_grad(set_to_none=True)
-    passes = algorithm.losses(tensors, step, generator)
-    values: dict[str, float] = {}
-    count = algorithm.passes(step)
-    for number in range(count):
-        # Under DDP only the last backward of a step synchronises.
-        with fabric.no_backward_sync(student, enabled=number + 1 < count), fabric.autocast():
-            name, loss = next(passes)
-            values[name] = loss.item()
-            if not math.isfinite(values[name]):
-                files = ", ".join(batch["source_files"] + batch["target_files"])
-                raise UserError(
-                    f"step {step}: the loss {name!r} is {values[name]}: lower train.optimiser.lr, "
-                    f"or look at the pictures of this batch: {files}"
-                )
-            fabric.backward(loss)
-    next(passes, None)  # what the method does after its last pass
-    optimiser.step()
-    return values
 
 
 @dataclass
@@ -217,9 +180,14 @@ class StopRequest:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m pipeline.train --method M [--params FILE]`."""
-    args = stage_arguments("Train one method on the indexed data.", with_method=True).parse_args(argv)
-    return run(load_params(args.params), Workspace(), args.method)
+    """`python -m pipeline.train --method M [--preflight] [--params FILE]`."""
+    parser = stage_arguments("Train one method on the indexed data.", with_method=True)
+    parser.add_argument("--preflight", action="store_true", help="one step, to see what the run will take")
+    args = parser.parse_args(argv)
+    params, workspace = load_params(args.params), Workspace()
+    if args.preflight:
+        return preflight.run(params, workspace, args.method, set_up)
+    return run(params, workspace, args.method)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ class Workspace:
     def dvclive(self, method: str) -> Path:
         return self.root / "dvclive" / method
 
+    def preflight(self, method: str) -> Path:
+        return self.root / "preflight" / method
+
     def metrics(self, method: str) -> Path:
         return self.root / "metrics" / f"{method}.json"
 

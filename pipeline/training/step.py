@@ -1,0 +1,65 @@
+"""One step of training: every pass of the method, then the optimiser."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
+
+from pipeline.adaptation.method import Method
+from pipeline.data.loaders import Batch, TrainingBatches
+from pipeline.edge.errors import UserError
+from pipeline.params import Params
+from pipeline.randomness import Stream, step_seed
+from pipeline.training.optimiser import set_learning_rate
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run of one method is made of, before its first step."""
+
+    fabric: Fabric
+    student: _FabricModule
+    optimiser: torch.optim.Optimizer
+    algorithm: Method
+    batches: TrainingBatches
+
+
+def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[str, float]:
+    """All passes of one step at its learning rate, then the optimiser; returns the losses by name.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
+    schedule = params.train.optimiser
+    set_learning_rate(optimiser, step, params.train.steps, schedule.warmup_steps, schedule.power)
+    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    # Dropout draws from torch's own generator, masks and mixing from the step's.
+    method_seed = step_seed(params.seed, Stream.METHOD, step, fabric.global_rank)
+    torch.manual_seed(method_seed)
+    generator = torch.Generator(device=fabric.device).manual_seed(method_seed)
+    student.train()
+    optimiser.zero_grad(set_to_none=True)
+    passes = algorithm.losses(tensors, step, generator)
+    values: dict[str, float] = {}
+    count = algorithm.passes(step)
+    for number in range(count):
+        # Under DDP only the last backward of a step synchronises.
+        with fabric.no_backward_sync(student, enabled=number + 1 < count), fabric.autocast():
+            name, loss = next(passes)
+            values[name] = loss.item()
+            if not math.isfinite(values[name]):
+                files = ", ".join(batch["source_files"] + batch["target_files"])
+                raise UserError(
+                    f"step {step}: the loss {name!r} is {values[name]}: lower train.optimiser.lr, "
+                    f"or look at the pictures of this batch: {files}"
+                )
+            fabric.backward(loss)
+    next(passes, None)  # what the method does after its last pass
+    optimiser.step()
+    return values
