@@ -14,20 +14,22 @@ from pipeline.data.linear_light import LIGHT, encode
 from pipeline.edge.classes import ID_OF
 
 # Stops of light lost by a class against the road, (least, most); negative: brighter, as retro-reflecting signs are.
+# The ranges overlap, so that the darkest part of a picture is often, not always, the sky.
 LOST_STOPS = {
-    "sky": (1.0, 7.0),
-    "vegetation": (0.0, 3.0),
-    "terrain": (0.0, 2.0),
-    "building": (-0.5, 2.5),
-    "wall": (-0.5, 2.5),
-    "fence": (-0.5, 2.5),
-    "pole": (-0.5, 1.5),
+    "sky": (0.5, 6.0),
+    "vegetation": (0.0, 4.5),
+    "terrain": (0.0, 3.0),
+    "building": (-0.5, 4.0),
+    "wall": (-0.5, 4.0),
+    "fence": (-0.5, 3.0),
+    "sidewalk": (0.0, 1.5),
+    "pole": (-0.5, 2.0),
     "traffic sign": (-2.0, 1.0),
-    "person": (-0.5, 1.5),
-    "rider": (-0.5, 1.5),
-    "car": (-0.5, 1.5),
-    "truck": (-0.5, 1.5),
-    "bus": (-0.5, 1.5),
+    "person": (-0.5, 2.0),
+    "rider": (-0.5, 2.0),
+    "car": (-0.5, 2.0),
+    "truck": (-0.5, 2.0),
+    "bus": (-0.5, 2.0),
 }
 VEHICLES = ("car", "truck", "bus", "motorcycle")
 WHITE, RED, SODIUM, WARM, GREEN = (
