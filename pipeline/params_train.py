@@ -177,6 +177,11 @@ class Train(Section):
     steps: int = Field(ge=1, description="optimiser steps; 40 000 in the paper")
     batch_size: int = Field(ge=1, description="source and target pictures a step, each; 2 in the paper")
     crop: Size = Field(description="(height, width) of the training crop in pixels")
+    source_size: Size | None = Field(
+        default=None,
+        description="(height, width) that source pictures are fitted to in training, where their scale is not the "
+        "target's; null: data.size",
+    )
     precision: Literal["32-true", "bf16-mixed"] = Field(
         default="32-true", description="lightning-fabric precision"
     )

@@ -72,8 +72,8 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     config = params.train
     source = of_split(read_index(workspace.index("source")), "train")
     target = of_split(read_index(workspace.index("target")), "train")
-    for domain, records in (("source", source), ("target", target)):
-        check_crop(config.crop, params.data.size, domain, records)
+    check_crop(config.crop, config.source_size or params.data.size, "source", source)
+    check_crop(config.crop, params.data.size, "target", target)
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)

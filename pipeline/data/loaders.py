@@ -53,7 +53,8 @@ class TrainingBatches(Dataset[Batch]):
         self.curriculum = params.train.uda.curriculum
         self.target = sorted(target, key=lambda r: -r.grey) if self.curriculum else target
         self.seed = params.seed
-        self.size = params.data.size
+        self.target_size = params.data.size
+        self.source_size = params.train.source_size or params.data.size
         self.darken = params.train.darken
         self.margins = params.train.uda.margins
         self.per_rank = params.train.batch_size
@@ -105,7 +106,7 @@ class TrainingBatches(Dataset[Batch]):
     def _source(self, record: Record, place: int) -> tuple[np.ndarray, np.ndarray]:
         if record.label is None:
             raise ValueError(f"source picture {record.image} has no label")  # prepare lets none pass
-        size = fit_size(record.height, record.width, self.size)
+        size = fit_size(record.height, record.width, self.source_size)
         whole = resize_image(read_picture(record.image), size)
         whole_label = enlarge_nearest(read_record_label(record, self.data), size)
         if self.darken is not None:
@@ -120,7 +121,7 @@ class TrainingBatches(Dataset[Batch]):
         return crop(step_seed(self.seed, Stream.SOURCE_AUGMENT, place))
 
     def _target(self, record: Record, place: int) -> tuple[np.ndarray, np.ndarray]:
-        size = fit_size(record.height, record.width, self.size)
+        size = fit_size(record.height, record.width, self.target_size)
         image = resize_image(read_picture(record.image), size)
         valid = trusted(record.height, record.width, self.margins, size)
         return augment(self.augment_target, image, valid, step_seed(self.seed, Stream.TARGET_AUGMENT, place))
@@ -148,7 +149,7 @@ def check_crop(crop: tuple[int, int], size: tuple[int, int], domain: str, record
         height, width = max(fitted, key=math.prod)
         raise UserError(
             f"train.crop {list(crop)} is larger than every {domain} picture, {height}x{width} when fitted to "
-            f"data.size {list(size)}: lower train.crop or raise data.size"
+            f"{list(size)}: lower train.crop or raise data.size (for source pictures train.source_size)"
         )
 
 

@@ -173,6 +173,16 @@ def test_margins_of_the_whole_picture_follow_it_through_resize_flip_and_crop(dom
     assert torch.equal(moved[0]["target_image"], plain["target_image"])
 
 
+def test_source_pictures_can_have_a_scale_of_their_own(domains: Domains) -> None:
+    plain, twice = (
+        TrainingBatches(*domains, params())[0],
+        TrainingBatches(*domains, params(source_size=[80, 112]))[0],
+    )
+    label = twice["source_label"]  # every pixel of the noise is now 2 x 2
+    assert (label[..., 1:] == label[..., :-1]).float().mean() > 0.5
+    assert torch.equal(twice["target_image"], plain["target_image"])
+
+
 def test_a_crop_larger_than_every_picture_is_refused(domains: Domains) -> None:
     _, target = domains
     check_crop((40, 56), (40, 56), "target", target)
