@@ -72,9 +72,9 @@ def run(
     device = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
     lines = [
         f"memory: {memory_gib():.2f} GiB at the peak, {there:.2f} GiB there ({device})",
-        f"step: {seconds:.3g} s, {images / seconds:.3g} images/s",
-        f"loader: {images / loading:.3g} images/s, {ratio:.1f} times the step's (budget {LOADER_BUDGET})",
-        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {left.total_seconds() / 3600:.2g} hours "
+        f"step: {seconds:.3g} s, {images / seconds:.1f} images/s",
+        f"loader: {images / loading:.1f} images/s, {ratio:.1f} times the step's (budget {LOADER_BUDGET})",
+        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {left.total_seconds() / 3600:.1f} hours "
         f"({config.steps} steps)",
         f"picture of the step: {picture}",
     ]

@@ -48,7 +48,7 @@ def test_it_prints_what_the_run_will_take(
         assert part in " ".join(out.split()).replace("┃", "│"), part
     assert 0.05 < float(re.findall(r"memory: ([\d.]+) GiB at the peak", out)[0]) < 10
     seconds, rate = map(float, re.findall(r"step: ([\d.]+) s, ([\d.]+) images/s", out)[0])
-    assert seconds * rate == pytest.approx(4, rel=0.02)
+    assert seconds * rate == pytest.approx(4, rel=0.05)
     loader, ratio = map(float, re.findall(r"loader: ([\d.e+]+) images/s, ([\d.]+) times", out)[0])
     assert loader / rate == pytest.approx(ratio, abs=0.1, rel=0.05)
     hours = float(re.findall(r"in ([\d.e+]+) hours \(1000000 steps\)", out)[0])
