@@ -34,6 +34,7 @@ LOADED = 8  # batches a worker is timed on
 LOADER_S = 20.0  # longest time for that
 GIB = 2**30
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+OUT_OF_MEMORY = "out of memory|allocate memory|could not create a"  # CUDA, torch on a CPU, oneDNN
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": GIB}
 
 
@@ -71,9 +72,9 @@ def run(
     device = torch.cuda.get_device_name() if cuda else f"{torch.get_num_threads()} CPU threads"
     lines = [
         f"memory: {memory_gib():.2f} GiB at the peak, {there:.2f} GiB there ({device})",
-        f"step: {seconds:.3g} s, {images / seconds:.3g} images/s",
-        f"loader: {images / loading:.3g} images/s, {ratio:.1f} times the step's (budget {LOADER_BUDGET})",
-        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {left.total_seconds() / 3600:.2g} hours "
+        f"step: {seconds:.3g} s, {images / seconds:.1f} images/s",
+        f"loader: {images / loading:.1f} images/s, {ratio:.1f} times the step's (budget {LOADER_BUDGET})",
+        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {left.total_seconds() / 3600:.1f} hours "
         f"({config.steps} steps)",
         f"picture of the step: {picture}",
     ]
@@ -134,11 +135,11 @@ def enough_memory(params: Params, there: float) -> Iterator[None]:
         with data_limit(there):
             yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
+        if not isinstance(error, MemoryError) and not re.search(OUT_OF_MEMORY, str(error)):
             raise
         asked = re.search(r"ried to allocate ([\d.]+) (bytes|KiB|MiB|GiB)", str(error))
         more = float(asked[1]) * UNITS[asked[2]] / GIB if asked else 0
-        raise too_little(params, f"at least {memory_gib() + more:.2f}", there) from None
+        raise too_little(params, f"more than {max(memory_gib() + more, there):.2f}", there) from None
     if memory_gib() > there:
         raise too_little(params, f"{memory_gib():.2f}", there)
 

@@ -48,7 +48,7 @@ def test_it_prints_what_the_run_will_take(
         assert part in " ".join(out.split()).replace("┃", "│"), part
     assert 0.05 < float(re.findall(r"memory: ([\d.]+) GiB at the peak", out)[0]) < 10
     seconds, rate = map(float, re.findall(r"step: ([\d.]+) s, ([\d.]+) images/s", out)[0])
-    assert seconds * rate == pytest.approx(4, rel=0.02)
+    assert seconds * rate == pytest.approx(4, rel=0.05)
     loader, ratio = map(float, re.findall(r"loader: ([\d.e+]+) images/s, ([\d.]+) times", out)[0])
     assert loader / rate == pytest.approx(ratio, abs=0.1, rel=0.05)
     hours = float(re.findall(r"in ([\d.e+]+) hours \(1000000 steps\)", out)[0])
@@ -89,7 +89,7 @@ def test_it_leaves_a_picture_alone_behind_and_training_is_as_without_it(
 
 
 SENTENCE = (
-    r"^a training step needs (at least )?[\d.]+ GiB of memory and [\d.]+ GiB are there: lower train\.crop \[64, 64\], "
+    r"^a training step needs (more than )?[\d.]+ GiB of memory and [\d.]+ GiB are there: lower train\.crop \[64, 64\], "
     r"train\.batch_size 2, or take a smaller network\.encoder than tu-mobilenetv4_conv_small_050$"
 )
 
@@ -109,7 +109,7 @@ def test_an_allocation_that_fails_is_refused(prepared: Path, monkeypatch: pytest
     monkeypatch.setattr(preflight, "train_step", fail)
     with pytest.raises(UserError, match=SENTENCE) as refusal:
         train.main(["--method", "mic", "--preflight"])
-    assert 20 < float(re.findall(r"needs at least ([\d.]+)", str(refusal.value))[0]) < 30
+    assert 20 < float(re.findall(r"needs more than ([\d.]+)", str(refusal.value))[0]) < 30
 
 
 def test_other_errors_pass(prepared: Path) -> None:
@@ -138,7 +138,7 @@ def test_too_much_memory_on_a_cpu_is_one_sentence_and_not_a_kill(prepared: Path)
     )
     assert done.returncode == 2, done.stderr
     assert re.match(
-        r"error: a training step needs at least [\d.]+ GiB of memory", done.stderr.splitlines()[-1]
+        r"error: a training step needs more than [\d.]+ GiB of memory", done.stderr.splitlines()[-1]
     )
     assert "Traceback" not in done.stderr
 

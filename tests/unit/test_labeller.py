@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.adaptation.labeller import Labeller
@@ -55,3 +56,19 @@ def test_valid_margins_and_weighting_come_from_the_params() -> None:
     weight = labeller(ignore_top=1, weighting="pixel").label(target, valid).weight
     assert set(weight.unique().tolist()) == {0, 1}
     assert weight[:, 0].max() == weight[..., -1].max() == 0
+
+
+def test_logits_are_enlarged_before_the_softmax() -> None:
+    coarse = torch.tensor([[[[0.0, 4.0], [0.0, 4.0]], [[2.0, 0.0], [2.0, 0.0]]]])  # (1, 2, 2, 2)
+
+    class Coarse(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return coarse.repeat(len(images), 1, 1, 1)
+
+    found = Labeller(Coarse(), Uda(), alpha=0.9, tau=0.7).label(
+        torch.zeros(1, 3, 4, 8), torch.ones(1, 1, 4, 8)
+    )
+    right = F.interpolate(coarse, (4, 8), mode="bilinear").softmax(dim=1).amax(dim=1)
+    wrong = F.interpolate(coarse.softmax(dim=1), (4, 8), mode="bilinear").amax(dim=1)
+    assert torch.allclose(found.confidence, right, atol=1e-6)
+    assert not torch.allclose(right, wrong, atol=1e-2)
