@@ -25,7 +25,7 @@ from pipeline.data.report import data_report, print_report
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
 from pipeline.training.debug_picture import save_debug_picture
-from pipeline.training.monitor import memory_gib
+from pipeline.training.monitor import clock, memory_gib
 from pipeline.training.step import Setup, train_step
 from pipeline.workspace import Workspace
 
@@ -74,7 +74,7 @@ def run(
         f"memory: {memory_gib():.2f} GiB at the peak, {there:.2f} GiB there ({device})",
         f"step: {seconds:.3g} s, {images / seconds:.1f} images/s",
         f"loader: {images / loading:.1f} images/s, {ratio:.1f} times the step's (budget {LOADER_BUDGET})",
-        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {left.total_seconds() / 3600:.1f} hours "
+        f"estimated finish: {datetime.now() + left:%Y-%m-%d %H:%M}, in {clock(left.total_seconds())} hours "
         f"({config.steps} steps)",
         f"picture of the step: {picture}",
     ]
