@@ -12,7 +12,7 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
-from pipeline.data.loaders import TrainingBatches
+from pipeline.ablation import load_grid
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Network, Params, load_params
@@ -116,3 +116,15 @@ def test_a_profile_starts_with_what_a_user_must_know(path: Path) -> None:
     assert "Data" in " ".join(comment)
     assert raw(path)["export"]["data_licences"]
     assert raw(path)["network"]["licence"]
+
+
+def test_the_grid_of_base_methods_has_the_settings_of_their_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    grid = load_grid(FOLDER / "ablations" / "gta_cityscapes_bases.yaml")
+    short = {"entropy minimisation": "entropy", "DACS": "dacs", "DAFormer": "daformer", "HRDA": "hrda"}
+    for name, row in grid.rows.items():
+        base = name.removesuffix(" + MIC")
+        profile = load_params(FOLDER / f"gta_cityscapes_deeplabv2_{short.get(base, base)}.yaml")
+        settings = load_params(grid.params, grid.set | row.set)
+        assert settings.model_dump(exclude={"methods"}) == profile.model_dump(exclude={"methods"}), name
+        assert row.method in profile.methods
