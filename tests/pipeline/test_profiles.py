@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -80,16 +80,15 @@ def batch(size: int) -> dict[str, Any]:
 
 @lru_cache
 def one_step(settings: str) -> dict[str, float]:
-    """The losses of the first step; refuses one that is not finite, or a parameter without a gradient."""
+    """The losses of the first step that has all; refuses one that is not finite, or a parameter without a gradient."""
     params = Params.model_validate_json(settings)
     fabric = Fabric(accelerator="cpu", devices=1, precision=params.train.precision)
     built = network(params.network.model_dump_json())
     optimiser = build_optimiser(built, params.train.optimiser)
     student, optimiser = fabric.setup(built, optimiser)
-    # The first step of the warm-up: the network stays nearly as it is for the next one.
-    set_learning_rate(optimiser, 0, params.train.steps, params.train.optimiser.warmup_steps, 1.0)
     algorithm = build_method(params.methods[0], student, params)
-    losses = train_step(fabric, student, optimiser, algorithm, batch(params.train.batch_size), 0, params.seed)
+    setup = Setup(fabric, student, optimiser, algorithm, batches=cast(Any, None))  # the batch is drawn here
+    losses = train_step(setup, batch(params.train.batch_size), params.train.uda.start_step, params)
     assert all(p.grad is not None for p in built.parameters())
     built.zero_grad()
     return losses
