@@ -126,13 +126,15 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
     monitor = Monitor(
         workspace.dvclive(method), method, first_step, config.steps, images_per_step, config.log_every
     )
+    pictures = workspace.dvclive(method) / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)  # DVC misses an output that short runs never draw into
     with monitor, StopRequest() as stop:
         for step, batch in enumerate(loader, start=first_step):
             losses = train_step(setup, batch, step, params)
             scalars = losses | {k: v.item() for k, v in algorithm.scalars.items()}
             monitor.after_step(step, scalars | {"lr": optimiser.param_groups[0]["lr"]})
             if config.picture_every and (step + 1) % config.picture_every == 0:
-                save_debug_picture(workspace.dvclive(method) / "pictures", step + 1, algorithm.view)
+                save_debug_picture(pictures, step + 1, algorithm.view)
             finished = step + 1
             if stop.requested or finished == config.steps or finished % config.checkpoint_every == 0:
                 checkpoint(finished)
