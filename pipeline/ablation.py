@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipeline import evaluate, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
 from pipeline.evaluation.files import write_json
-from pipeline.mistakes import sentence
-from pipeline.params import METHODS, Method, Params, fingerprint, load_params
+from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params, read_yaml
 from pipeline.section import Section
 from pipeline.stage import main_guard
 from pipeline.workspace import Workspace
@@ -59,15 +57,7 @@ class Grid(Section):
 
 def load_grid(path: Path) -> Grid:
     """Read a grid file. Raises UserError where it is missing or wrong."""
-    try:
-        return Grid.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: grids are in profiles/ablations/") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        problems = "; ".join(sentence(e, Grid) for e in error.errors(include_url=False))
-        raise UserError(f"{path}: {problems}") from None
+    return checked(Grid, read_yaml(path, "grids are in profiles/ablations/"), path)
 
 
 def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:

@@ -24,11 +24,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record, of_split, read_index
-from pipeline.data.labels import class_pixels
 from pipeline.data.pictures import read_picture
-from pipeline.edge.classes import CLASSES, NUM_CLASSES
+from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import resize_image
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
@@ -190,7 +188,7 @@ def build_manifest(
         "classes": [
             {"id": c.id, "name": c.name, "rgb": list(c.rgb), "safe_rgb": list(c.safe_rgb)} for c in CLASSES
         ],
-        "trained_classes": trained_classes(params, records["source"]),
+        "trained_classes": trained_classes(records["source"]),
         "input": {
             "name": "image",
             "layout": "NHWC",
@@ -225,15 +223,10 @@ def build_manifest(
     }
 
 
-def trained_classes(params: Params, source: Sequence[Record]) -> list[int]:
+def trained_classes(source: Sequence[Record]) -> list[int]:
     """Ids with at least one labelled pixel in the source training pictures."""
-    total = np.zeros(NUM_CLASSES, np.int64)
-    for record in of_split(list(source), "train"):
-        if record.pixels is not None:
-            total += record.pixels
-        elif record.label is not None:
-            total += class_pixels(read_record_label(record, params.data))
-    return [int(i) for i in np.flatnonzero(total)]
+    counts = [record.pixels for record in of_split(list(source), "train") if record.pixels is not None]
+    return [int(i) for i in np.flatnonzero(np.sum(counts, axis=0))]
 
 
 def graph_hash(model: onnx.ModelProto) -> str:

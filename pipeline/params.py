@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -20,6 +20,7 @@ from pipeline.params_data import Data
 from pipeline.params_train import Train
 from pipeline.section import Section, Share, Size
 
+Block = TypeVar("Block", bound=Section)
 METHODS = ("source_only", "self_training", "entropy_minimisation", "adversarial", "mic")
 Method = Literal["source_only", "self_training", "entropy_minimisation", "adversarial", "mic"]
 
@@ -104,12 +105,7 @@ def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | N
     Raises:
         UserError: the file is missing, no YAML, or has an unknown key or a wrong value.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run from the project folder or pass --params FILE") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    raw = read_yaml(path, "run from the project folder or pass --params FILE")
     if not isinstance(raw, dict):
         raise UserError(
             f"{path} must hold keys such as seed, data, network and train, not {type(raw).__name__}"
@@ -120,10 +116,29 @@ def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | N
         for name in blocks:
             block = block.setdefault(name, {})
         block[field] = value
+    return checked(Params, raw, path)
+
+
+def read_yaml(path: Path, where: str) -> Any:
+    """What a YAML file holds; `where` tells a person what to do if it is missing.
+
+    Raises:
+        UserError: the file is missing or no YAML.
+    """
     try:
-        return Params.model_validate(raw)
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: {where}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def checked(model: type[Block], raw: Any, path: Path) -> Block:
+    """`raw`, read from `path`, as a model. Raises UserError with a sentence for each unknown key or wrong value."""
+    try:
+        return model.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(sentence(e, Params) for e in error.errors(include_url=False))
+        problems = "; ".join(sentence(e, model) for e in error.errors(include_url=False))
         raise UserError(f"{path}: {problems}") from None
 
 

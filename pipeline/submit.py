@@ -40,7 +40,7 @@ from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluate import trained_network
-from pipeline.evaluation.inference import Prediction, predict
+from pipeline.evaluation.inference import Prediction, predict_as
 from pipeline.params import Params, load_params
 from pipeline.params_data import AcdcData, DarkZurichData
 from pipeline.stage import main_guard, stage_arguments
@@ -132,15 +132,7 @@ def write_archive(
                     f"{picture} is {image.shape[1]}x{image.shape[0]} pixels, but the server expects "
                     f"{benchmark.size[1]}x{benchmark.size[0]}: unpack the download again"
                 )
-            prediction = predict(
-                network,
-                image,
-                size=params.data.size,
-                mode=params.evaluate.mode,
-                window=params.evaluate.window,
-                window_stride=params.evaluate.window_stride,
-                device=device,
-            )
+            prediction = predict_as(params, network, image, device)
             for folder in benchmark.folders:
                 # ZipInfo's own date, the same on every day.
                 archive.writestr(

@@ -42,7 +42,7 @@ class Archive:
             raise FileNotFoundError(f"{self._path / name}") from None
         except (zipfile.BadZipFile, EOFError, OSError) as error:
             raise UserError(f"{self._path / name} is damaged ({error}): download the archive again") from None
-        except (RuntimeError, NotImplementedError) as error:
+        except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or a packing it lacks
             raise UserError(f"{self._path / name} cannot be read ({error}): unpack the archive") from None
 
 

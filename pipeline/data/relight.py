@@ -69,9 +69,8 @@ def _light(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = np.ones((height, width), np.float32)
     for name, (least, most) in LOST_STOPS.items():
         light[label == ID_OF[name]] = 2 ** -rng.uniform(least, most)
-    light = np.asarray(
-        cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 3.0))
-    )  # lens and label edges are soft
+    # The lens is soft, and so are the edges of labels.
+    light = np.asarray(cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 3.0)))
     if rng.random() < 0.8:  # own head lamps: a pool of light on everything but the sky
         rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
         down = (rows - height * rng.uniform(0.7, 1.0)) / (height * rng.uniform(0.15, 0.4))

@@ -21,6 +21,7 @@ from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
 from pipeline.networks.encoder_decoder import STRIDE
 from pipeline.networks.normalise import normalise
 from pipeline.networks.windows import Size, cut, merge_windows, window_boxes
+from pipeline.params import Params
 
 Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C, h, w) at any stride
 Mode = Literal["whole", "sliding"]
@@ -77,6 +78,22 @@ def predict(
     confidence = confidence[0, : _quarter(height), : _quarter(width)]
     own_size = (image.shape[0], image.shape[1])
     return Prediction(enlarge_nearest(classes.cpu().numpy(), own_size), confidence.cpu().numpy())
+
+
+def predict_as(
+    params: Params, network: Network, image: np.ndarray, device: torch.device | str = "cpu"
+) -> Prediction:
+    """`predict` at the size and in the mode that the params ask for."""
+    how = params.evaluate
+    return predict(
+        network,
+        image,
+        size=params.data.size,
+        mode=how.mode,
+        window=how.window,
+        window_stride=how.window_stride,
+        device=device,
+    )
 
 
 def _quarter(length: int) -> int:

@@ -16,7 +16,7 @@ from pipeline.adaptation.masking import block_mask, mask_grid
 from pipeline.data.index import Record
 from pipeline.data.pictures import read_picture
 from pipeline.edge.images import MEAN_COLOUR, fit_size, resize_image
-from pipeline.evaluation.inference import predict
+from pipeline.evaluation.inference import predict_as
 from pipeline.params import Params
 from pipeline.randomness import Stream, step_seed
 
@@ -40,12 +40,13 @@ def label_free(
         image = resize_image(image, fit_size(image.shape[0], image.shape[1], params.data.size))
         hidden = _hidden(image.shape[0], image.shape[1], number, params)
         covered = np.where(hidden[..., None], np.array(MEAN_COLOUR, np.uint8), image)
-        whole = _classes(student, image, params, device)
+        # Fitted once, for the mask; fitting a fitted picture again leaves it as it is.
+        whole = predict_as(params, student, image, device).classes
         if hidden.any():
-            same = whole == _classes(student, covered, params, device)
+            same = whole == predict_as(params, student, covered, device).classes
             consistency.append(float(same[hidden].mean()))
         if teacher is not None:
-            agreement.append(float((whole == _classes(teacher, image, params, device)).mean()))
+            agreement.append(float((whole == predict_as(params, teacher, image, device).classes).mean()))
     return {
         "teacher_agreement": round(float(np.mean(agreement)), 6) if agreement else None,
         "masked_consistency": round(float(np.mean(consistency)), 6) if consistency else None,
@@ -58,16 +59,3 @@ def _hidden(height: int, width: int, number: int, params: Params) -> np.ndarray:
     generator = torch.Generator().manual_seed(step_seed(0, Stream.EVALUATION_MASK, number))
     grid = mask_grid(1, height, width, params.train.uda.mask_block, generator)
     return block_mask(grid, params.train.uda.mask_ratio, height, width)[0, 0].numpy() == 0
-
-
-def _classes(network: nn.Module, image: np.ndarray, params: Params, device: torch.device) -> np.ndarray:
-    mode = params.evaluate
-    return predict(
-        network,
-        image,
-        size=None,
-        mode=mode.mode,
-        window=mode.window,
-        window_stride=mode.window_stride,
-        device=device,
-    ).classes

@@ -23,7 +23,7 @@ from pipeline.edge.classes import CLASSES, NUM_CLASSES
 from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.confusion import confusion_matrix, iou, labelled_classes, mean_iou, pixel_accuracy
-from pipeline.evaluation.inference import Prediction, predict
+from pipeline.evaluation.inference import Prediction, predict_as
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.params import Params
 from pipeline.params_data import Data
@@ -115,15 +115,7 @@ def score_pictures(
         transient=True,
     )
     for record, image, label in ahead:
-        prediction = predict(
-            timed,
-            image,
-            size=params.data.size,
-            mode=params.evaluate.mode,
-            window=params.evaluate.window,
-            window_stride=params.evaluate.window_stride,
-            device=device,
-        )
+        prediction = predict_as(params, timed, image, device)
         scores.add(record, prediction, label)
         if seen:
             seen(record, prediction)
