@@ -1,7 +1,8 @@
 """Rows of an experiment, each over several seeds: mean, spread and gain, since one seed proves nothing.
 
 `python -m pipeline.ablation profiles/ablations/embedded.yaml` trains every row of the grid with every seed below
-runs/<grid>/ (an interrupted grid continues), prints the table and writes metrics/ablation_<grid>.json and .png.
+runs/<grid>/ (an interrupted grid continues; the steps before `uda.start_step`, which are those of source_only, are
+trained once for all rows that share them), prints the table and writes metrics/ablation_<grid>.json and .png.
 Without a grid, `python -m pipeline.ablation --params FILE` takes the methods that the params file lists as rows.
 """
 
@@ -14,8 +15,8 @@ import multiprocessing
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,19 @@ def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
             workspace = Workspace(Path("runs") / name / _folder(row) / f"seed{seed}")
             _share_index(seeded, Path("runs") / name, workspace)
             work[row, seed] = seeded, workspace, grid.rows[row].method
+    shared = {
+        key: Workspace(Path("runs") / name / "shared" / common)
+        for key, (row_params, workspace, _) in work.items()
+        if (common := _shared_steps(row_params, workspace))
+    }
     # Spawned, because torch's threads do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         # Seed by seed, so that an early look shows every row.
         order = sorted(work, key=lambda key: grid.seeds.index(key[1]))
-        futures = {key: pool.submit(_train_and_evaluate, *work[key]) for key in order}
-        for (row, seed), future in futures.items():
-            if future.result() != 0:
-                raise UserError(f"{row}, seed {seed}, was stopped: the same command continues it")
+        users = {shared[key]: key for key in reversed(order) if key in shared}
+        begun = {pool.submit(_train_shared, *work[key][:2], begin): key for begin, key in users.items()}
+        _wait(begun)
+        _wait({pool.submit(_train_and_evaluate, *work[key], shared.get(key)): key for key in order})
     return {
         row: [json.loads(work[row, seed][1].metrics(r.method).read_text()) for seed in grid.seeds]
         for row, r in grid.rows.items()
@@ -97,8 +103,29 @@ def _share_index(params: Params, folder: Path, workspace: Workspace) -> None:
         shutil.copyfile(shared.index(domain), workspace.index(domain))
 
 
-def _train_and_evaluate(params: Params, workspace: Workspace, method: str) -> int:
-    code = train.run(params, workspace, method)
+def _shared_steps(params: Params, workspace: Workspace) -> str | None:
+    """A name for the steps before `start_step`, equal for rows that take the same; None where there are none."""
+    uda = params.train.uda
+    if uda.start_step == 0 or uda.feature_distance is not None:
+        return None
+    return f"{train.run_fingerprint(params, workspace, 'source_only')[:12]}_{uda.start_step}"
+
+
+def _wait(futures: Mapping[Future[int], tuple[str, int]]) -> None:
+    for future, (row, seed) in futures.items():
+        if future.result() != 0:
+            raise UserError(f"{row}, seed {seed}, was stopped: the same command continues it")
+
+
+def _train_shared(params: Params, workspace: Workspace, shared: Workspace) -> int:
+    for domain in ("source", "target"):
+        shared.index(domain).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(workspace.index(domain), shared.index(domain))
+    return train.run(params, shared, "source_only", until=params.train.uda.start_step)
+
+
+def _train_and_evaluate(params: Params, workspace: Workspace, method: str, shared: Workspace | None) -> int:
+    code = train.run(params, workspace, method, shared)
     if code == 0:
         evaluate.run(params, workspace, method)
     return code

@@ -94,20 +94,36 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     return Setup(fabric, student, optimiser, algorithm, batches)
 
 
-def run(params: Params, workspace: Workspace, method: str) -> int:
-    """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint."""
+def run(
+    params: Params,
+    workspace: Workspace,
+    method: str,
+    shared: Workspace | None = None,
+    until: int | None = None,
+) -> int:
+    """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint.
+
+    `until`: end with a checkpoint after this many of the steps, without weights. `shared`: where such a run of
+    source_only may have left one, which a method that adapts from that step on goes on from.
+    """
     config = params.train
     setup = set_up(params, workspace, method)
     fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
     run_id = run_fingerprint(params, workspace, method)
     state, why = load_checkpoint(workspace.checkpoints(method), run_id)
+    if state is not None:
+        algorithm.load_state_dict(state["method"])
+    elif shared is not None:
+        same = run_fingerprint(params, workspace, "source_only")
+        state, why = load_checkpoint(shared.checkpoints("source_only"), same)
     first_step = 0
     if state is not None:
         student.module.load_state_dict(state["student"])
         optimiser.load_state_dict(state["optimiser"])
-        algorithm.load_state_dict(state["method"])
         first_step = state["step"]
     fabric.print(f"train {method}, seed {params.seed}: {why}")
+    if first_step == until:
+        return 0
 
     def checkpoint(step: int) -> None:
         save_checkpoint(
@@ -136,13 +152,15 @@ def run(params: Params, workspace: Workspace, method: str) -> int:
             if config.picture_every and (step + 1) % config.picture_every == 0:
                 save_debug_picture(pictures, step + 1, algorithm.view)
             finished = step + 1
-            if stop.requested or finished == config.steps or finished % config.checkpoint_every == 0:
+            if stop.requested or finished in (until, config.steps) or finished % config.checkpoint_every == 0:
                 checkpoint(finished)
             if stop.requested and finished < config.steps:
                 fabric.print(
                     f"stopped at step {finished} of {config.steps}: the same command continues from here"
                 )
                 return INTERRUPTED
+            if finished == until:
+                return 0
 
     if method != "source_only" and config.uda.norm_statistics == "target":
         take_target_statistics(fabric, student, setup.batches, config.steps)

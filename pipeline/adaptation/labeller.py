@@ -27,8 +27,12 @@ class Labeller:
         )
 
     def update(self, step: int) -> None:
-        """Follow the student as the optimiser step before iteration `step` (from 0) left it."""
-        self.teacher.update(self.student, step)
+        """Follow the student as the optimiser step before iteration `step` (from 0) left it.
+
+        Not before `start_step`, where the teacher begins as a copy: what it was before would not matter.
+        """
+        if step >= self.uda.start_step:
+            self.teacher.update(self.student, step - self.uda.start_step)
 
     def label(self, target: Tensor, valid: Tensor) -> PseudoLabel:
         """Label normalised target pictures (B, 3, H, W); `valid` (B, 1, H, W) is 0 where nothing can be trusted."""

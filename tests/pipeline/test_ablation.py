@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
-from pipeline import ablation
+from pipeline import ablation, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import summary
 from pipeline.params import load_params
@@ -20,7 +22,7 @@ GRIDS = sorted((Path(__file__).resolve().parents[2] / "profiles" / "ablations").
 
 def write_grid(path: Path, **keys: object) -> Path:
     rows = {
-        "source only": {"method": "source_only"},
+        "source_only": {"method": "source_only"},
         "mic": {"method": "mic"},
         "all hidden": {"method": "mic", "set": {"train.uda.mask_ratio": 1.0}, "against": "mic"},
     }
@@ -47,13 +49,13 @@ def test_a_grid_runs_every_row_and_seed_and_continues(
     grid = write_grid(project / "small.yaml")
     assert ablation.main([str(grid)]) == 0
     result = json.loads((project / "metrics" / "ablation_small.json").read_text())
-    assert list(result["rows"]) == ["source only", "mic", "all hidden"]
+    assert list(result["rows"]) == ["source_only", "mic", "all hidden"]
     assert result["steps"] == 2
     assert result["rows"]["all hidden"]["against"] == "mic"
     assert result["rows"]["mic"]["target"] != result["rows"]["all hidden"]["target"]
     for name, row in result["rows"].items():
         assert len(row["target"]) == 2
-        assert (row["gain"] is None) == (name == "source only")
+        assert (row["gain"] is None) == (name == "source_only")
     assert Image.open(project / "metrics" / "ablation_small.png").width > 300
     assert "all hidden" in capsys.readouterr().out
     # One prepare served all rows, and finished trainings are not repeated.
@@ -62,6 +64,31 @@ def test_a_grid_runs_every_row_and_seed_and_continues(
     before = weights.stat().st_mtime_ns
     assert ablation.main([str(grid), "--rows", "mic", "--seeds", "1"]) == 0
     assert weights.stat().st_mtime_ns == before
+
+
+def test_steps_before_the_target_losses_are_trained_once(project: Path) -> None:
+    steps = {"train.steps": 4, "train.uda.start_step": 2}
+    grid = write_grid(project / "late.yaml", seeds=[0], set=steps)
+    assert ablation.main([str(grid)]) == 0
+    begun = list((project / "runs" / "late" / "shared").iterdir())
+    assert len(begun) == 1
+    state = torch.load(Workspace(begun[0]).checkpoints("source_only") / "last.pt", weights_only=True)
+    assert state["step"] == 2
+    # Each row is to the bit what it is by itself.
+    params, alone = (
+        load_params(Path("params.yaml"), steps | {"train.threads": 1}),
+        Workspace(project / "alone"),
+    )
+    prepare.run(params, alone)
+    for row, method in (("source_only", "source_only"), ("mic", "mic")):
+        assert train.run(params, alone, method) == 0
+        expected = load_file(alone.weights(method))
+        found = load_file(Workspace(project / "runs" / "late" / row / "seed0").weights(method))
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    # Asked again, it finds all of it done.
+    before = (Workspace(begun[0]).checkpoints("source_only") / "last.pt").stat().st_mtime_ns
+    assert ablation.main([str(grid), "--rows", "mic"]) == 0
+    assert (Workspace(begun[0]).checkpoints("source_only") / "last.pt").stat().st_mtime_ns == before
 
 
 def test_gains_are_seed_by_seed() -> None:
@@ -93,7 +120,7 @@ def test_mistakes_are_one_sentence(project: Path) -> None:
     grid = write_grid(project / "small.yaml", set={"train.uda.mask_ration": 0.5})
     with pytest.raises(UserError, match=r"unknown key train.uda.mask_ration, did you mean 'mask_ratio'\?"):
         ablation.main([str(grid)])
-    with pytest.raises(UserError, match=r"has no row 'mix': its rows are source only, mic, all hidden"):
+    with pytest.raises(UserError, match=r"has no row 'mix': its rows are source_only, mic, all hidden"):
         ablation.main([str(write_grid(project / "small.yaml")), "--rows", "mix"])
 
 
