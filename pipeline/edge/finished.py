@@ -27,12 +27,14 @@ class Finished:
         self._made_by = made_by
         self._entries: dict[str, dict[str, Any]] = {}
         path = out / LOG
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 self._entries[entry["key"]] = entry
             except (ValueError, KeyError, TypeError):
-                continue  # the line that a crash cut off
+                continue  # a line that a crash cut off
+        self._before = "\n" if text and not text.endswith("\n") else ""
 
     def holds(self, source: Source, save: tuple[str, ...]) -> bool:
         """Whether all that `save` names is there, made by the same model from the input as it is now."""
@@ -57,9 +59,10 @@ class Finished:
         }
         try:
             with (self._out / LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(entry) + "\n")
+                log.write(self._before + json.dumps(entry) + "\n")
         except OSError as error:
             raise cannot_write(self._out / LOG, error.strerror) from None
+        self._before = ""
 
     def _key(self, source: Source) -> str:
         return f"{source.kind} {os.path.relpath(source.target, self._out)}"

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline.edge import images
-from pipeline.edge.errors import ImageError, UserError
+from pipeline.edge.errors import ImageError
 from pipeline.edge.images import (
     enlarge_nearest,
     fit_size,
