@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,15 +31,19 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return arguments.command(arguments)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print(_INTERRUPTION, file=sys.stderr)
+        _complain(_INTERRUPTION)
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of stdout has gone (mic-edge ... | head); Python must not flush into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _complain(text: str) -> None:
+    print(f"\r\033[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)  # in the place of the counter
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "--size",
         nargs="+",
+        action="extend",
         type=_size,
         default=[],
         metavar="HxW",
@@ -160,6 +166,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         require_pyav(video.path)
     segmenter = Segmenter(arguments.model, arguments.provider, arguments.threads)
     safe = arguments.palette == "safe"
+    # A service is stopped this way: what is half-written goes, what a camera recorded is kept, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = predict(sources, segmenter, arguments.out, arguments.save, safe, arguments.overwrite)
     return _SOME_FAILED if failed else 0
 

@@ -65,8 +65,12 @@ class VideoReader:
         self.failure: str | None = None
         """Once the frames are read: what kept the rest from being read."""
         camera = source.kind == "camera"
+        # Before 19 PyAV refuses a file over a title that is not UTF-8, unless told; since then it does not ask.
+        lenient: dict[str, Any] = (
+            {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+        )
         try:
-            self._container = av.open(self.name, format="v4l2" if camera else None, metadata_errors="replace")
+            self._container = av.open(self.name, format="v4l2" if camera else None, **lenient)
         except (FFmpegError, OSError) as error:
             fix = "see whether another program uses it" if camera else "copy or save it again"
             raise ImageError(f"{self.name} is no video that can be read ({error.strerror}): {fix}.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.error import InvalidDataError
 
 HEIGHT, WIDTH = 64, 96
 RED, GREEN, BLUE = (250, 0, 0), (0, 250, 0), (0, 0, 250)
@@ -29,10 +31,12 @@ def write_clip(
     matrix: list[int] | None = None,
     audio: str | None = None,
     size: tuple[int, int] = (HEIGHT, WIDTH),
+    title: str = "",
 ) -> Path:
     """A video with a frame at each of these times; `audio` is the codec of a second stream of noise."""
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as file:
+        file.metadata["title"] = title
         stream = cast(Any, file.add_stream("libx264", rate=25))
         stream.height, stream.width = size
         stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
@@ -59,9 +63,12 @@ def write_clip(
 
 
 def times_and_frames(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """Seconds and pixels of every frame as it lies in the file."""
+    """Seconds and pixels of every frame that decodes, as it lies in the file."""
+    frames: list[Any] = []
     with av.open(str(path)) as file:
-        frames = list(file.decode(video=0))
+        for packet in file.demux(video=0):
+            with contextlib.suppress(InvalidDataError):
+                frames += packet.decode()
     return [round(float(f.time or 0), 4) for f in frames], [f.to_ndarray(format="rgb24") for f in frames]
 
 

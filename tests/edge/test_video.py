@@ -144,6 +144,13 @@ def test_odd_sizes_and_a_picture_of_each_frame(tmp_path: Path, run) -> None:
     assert Image.open(tmp_path / "out" / "odd_index" / "000019.png").size == (97, 65)
 
 
+def test_a_title_that_is_not_utf8_is_no_reason_to_refuse(tmp_path: Path, run) -> None:
+    clip = write_clip(tmp_path / "a.mkv", STEADY, title="ABCDEFGH")
+    clip.write_bytes(clip.read_bytes().replace(b"ABCDEFGH", b"AB\xe4\xffEFGH"))
+    code, (record,), _ = run(clip)
+    assert (code, record["frames"]) == (0, len(STEADY))
+
+
 def test_without_h264_it_is_mpeg4(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "_CODECS", ("mpeg4",))
     clip = write_clip(tmp_path / "a.ts", UNSTEADY)
