@@ -79,7 +79,7 @@ class VideoReader:
             self._container.close()
             raise ImageError(f"{self.name} holds no video: name a file with pictures in it.")
         self._video: VideoStream = video  # type: ignore[assignment]
-        self._video.thread_type = "AUTO"
+        # PyAV's own threading stays: with a thread a frame, the last frames before a break are lost.
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90000)
         self.rate = min(self._video.average_rate or Fraction(25), Fraction(120))
         self.sample_aspect_ratio = self._video.sample_aspect_ratio
