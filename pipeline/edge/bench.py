@@ -13,7 +13,7 @@ from pipeline.edge.runtime import Segmenter
 
 _WARM_UPS = 3
 _STEPS = ("prepare", "network", "finish")
-_ABOUT_EQUAL = 0.02  # no run is more exact than that
+_ABOUT_EQUAL = 0.05  # two runs of one model differ as much
 
 Size = tuple[int, int]
 

@@ -29,6 +29,8 @@ class Progress:
 
     def line(self, record: dict[str, Any]) -> None:
         """One JSON line on stdout."""
+        if self._terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
         print(json.dumps(record), flush=True)  # ASCII: safe for any locale and file name
 
     def finished(self, kind: str, record: dict[str, Any]) -> None:
