@@ -52,6 +52,7 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
+    params = params.for_method(method)
     if params.network.hrda is not None:
         raise UserError(
             "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
