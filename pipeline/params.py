@@ -90,6 +90,10 @@ class Export(Section):
     data_licences: tuple[str, ...] = Field(
         default=(), description="licences of the training data, for the manifest"
     )
+    sample: str = Field(
+        default="",
+        description="picture that is stored in the file to verify it by, one you may pass on; empty: of the target",
+    )
     intended_use: str = Field(default="", description="one sentence for the manifest")
     known_failures: tuple[str, ...] = Field(default=(), description="sentences for the manifest")
 
