@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import datetime
 import json
-import logging
 import os
 import subprocess
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from rich.console import Console
 from torch import nn
 
@@ -28,18 +25,17 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
-from pipeline.edge.images import resize_image
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import STRIDE
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
+from pipeline.onnx_graph import check_parity, export_graph
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.workspace import Workspace
 
-PARITY_IMAGES = 4
 SAMPLE_AGREEMENT = 0.99  # other CPUs round other ties
 INTENDED_USE = "Judging how a street segmenter adapts to new conditions; not for steering a vehicle."
 KNOWN_FAILURES = (
@@ -54,6 +50,7 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
+    params = params.for_method(method)
     if params.network.hrda is not None:
         raise UserError(
             "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
@@ -71,10 +68,9 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         parity = check_parity(graph, beside, params, [*records["target"], *records["source"]])
         model = onnx.load(beside)
         manifest = build_manifest(params, workspace, method, network, records, parity)
+        # As it will be but for the manifest, which holds the hash and an answer of the rest.
         onnx.helper.set_model_props(model, {METADATA_KEY: ""})
-        onnx.save(
-            model, beside
-        )  # as it will be but for the manifest, which holds the hash and answer of the rest
+        onnx.save(model, beside)
         manifest["hashes"]["onnx"] = graph_sha256(beside)
         manifest["sample"] = record_sample(beside, params, records["target"])
         manifest["hashes"]["manifest"] = manifest_sha256(manifest)
@@ -90,79 +86,6 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         f"{100 * parity['agreement_min']:.4f} % of the pixels at worst"
     )
     return checked
-
-
-def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
-    """Write the ONNX graph with N free and H, W free multiples of the stride."""
-    n, h, w = (torch.export.Dim(name, min=1, max=top) for name, top in (("n", 64), ("h", 256), ("w", 256)))
-    example = torch.zeros(2, *(_up_to_stride(s) for s in params.data.size), 3, dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                graph,
-                (example,),
-                path,
-                input_names=["image"],
-                output_names=["classes", "confidence"],
-                dynamic_shapes={"image": {0: n, 1: STRIDE * h, 2: STRIDE * w}},
-                opset_version=params.export.opset,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise UserError(
-            f"network {params.network.architecture} over {params.network.encoder} cannot be exported with dynamic "
-            f"height and width ({str(error).strip().splitlines()[0]}): choose another network.architecture"
-        ) from None
-
-
-def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence[Record]) -> dict[str, Any]:
-    """Compare torch and onnxruntime on real pictures at three shapes, batch 1 and 2.
-
-    Raises:
-        UserError: they agree on fewer pixels than export.parity_agreement somewhere.
-    """
-    picked = [records[i] for i in np.linspace(0, len(records) - 1, PARITY_IMAGES).round().astype(int)]
-    images = [read_picture(r.image) for r in picked]
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    shapes, worst, worst_confidence = [], 1.0, 0
-    for scale in (1.0, 0.75, 1.5):
-        height, width = (_up_to_stride(s * scale) for s in params.data.size)
-        for batch in (1, 2):
-            shapes.append([batch, height, width])
-            resized = np.stack([resize_image(image, (height, width)) for image in images])
-            for first in range(0, len(resized), batch):
-                pixels = resized[first : first + batch]
-                with torch.inference_mode():
-                    classes, confidence = (t.numpy() for t in graph(torch.from_numpy(pixels)))
-                answer = session.run(["classes", "confidence"], {"image": pixels})
-                onnx_classes, onnx_confidence = (np.asarray(a) for a in answer)
-                if onnx_classes.shape != classes.shape or onnx_confidence.shape != confidence.shape:
-                    raise UserError(
-                        f"{path.name}: shapes differ from torch at {shapes[-1]}: choose another network"
-                    )
-                agreement = float((classes == onnx_classes).mean())
-                worst = min(worst, agreement)
-                difference = np.abs(confidence.astype(int) - onnx_confidence.astype(int)).max()
-                worst_confidence = max(worst_confidence, int(difference))
-                if agreement < params.export.parity_agreement:
-                    raise UserError(
-                        f"{path.name}: torch and ONNX agree on {agreement:.6f} of the pixels at batch {batch}, "
-                        f"{height}x{width}, below export.parity_agreement {params.export.parity_agreement}: "
-                        f"{params.network.architecture} does not export soundly, choose another network.architecture"
-                    )
-    return {
-        "agreement_min": worst,
-        "confidence_difference_max": worst_confidence,
-        "shapes": shapes,
-        "images": len(images),
-        "opset": params.export.opset,
-        "onnxruntime": onnxruntime.__version__,
-        "torch": torch.__version__,
-    }
 
 
 def build_manifest(
@@ -246,10 +169,6 @@ def record_sample(path: Path, params: Params, target: Sequence[Record]) -> dict[
     answer = session.run(["classes", "confidence"], {"image": pixels[None]})
     classes, confidence = (np.asarray(a)[0] for a in answer)
     return sample_entry(pixels, classes, confidence, SAMPLE_AGREEMENT)
-
-
-def _up_to_stride(pixels: float) -> int:
-    return max(1, -(-round(pixels) // STRIDE)) * STRIDE
 
 
 def _git_commit() -> str | None:
