@@ -65,6 +65,7 @@ class VideoReader:
         self.failure: str | None = None
         """Once the frames are read: what kept the rest from being read."""
         camera = source.kind == "camera"
+        self._fix = "see whether it is plugged in and free" if camera else "copy or save it again"
         # Before 19 PyAV refuses a file over a title that is not UTF-8, unless told; since then it does not ask.
         lenient: dict[str, Any] = (
             {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -72,8 +73,9 @@ class VideoReader:
         try:
             self._container = av.open(self.name, format="v4l2" if camera else None, **lenient)
         except (FFmpegError, OSError) as error:
-            fix = "see whether another program uses it" if camera else "copy or save it again"
-            raise ImageError(f"{self.name} is no video that can be read ({error.strerror}): {fix}.") from None
+            raise ImageError(
+                f"{self.name} is no video that can be read ({error.strerror}): {self._fix}."
+            ) from None
         video = self._container.streams.best("video")
         if video is None:
             self._container.close()
@@ -128,20 +130,18 @@ class VideoReader:
                     yield Frame(image, last, float(last * self.time_base), audio, read)
                     audio, begun = [], time.perf_counter()
         except FFmpegError as error:
-            self.failure = f"{self.name} breaks off after {count} frames ({error.strerror}): copy it again."
+            self.failure = f"{self.name} breaks off after {count} frames ({error.strerror}): {self._fix}."
         self.audio_after = audio
         end -= float(self._start)
         if self._states_duration and self.duration and end < self.duration - _CUT_SECONDS:
             self.failure = (
                 f"{self.name} breaks off after {count} frames, at {end:.1f} s of {self.duration:.1f} s: "
-                "copy it again."
+                f"{self._fix}."
             )
         elif broken and not self.failure:
-            self.failure = (
-                f"{self.name} is damaged: {broken} parts of it could not be decoded; copy it again."
-            )
+            self.failure = f"{self.name} is damaged: {broken} parts of it could not be decoded; {self._fix}."
         elif not count and not self.failure:
-            self.failure = f"{self.name} holds no frame: copy or save it again."
+            self.failure = f"{self.name} holds no frame: {self._fix}."
 
     def _time(self, frame: av.VideoFrame, last: int) -> int:
         if frame.pts is None:
