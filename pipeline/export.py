@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import onnx
 from rich.console import Console
-from torch import nn
 
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
 from pipeline.onnx_graph import check_parity, export_graph
 from pipeline.params import Params, fingerprint, load_params
@@ -46,14 +46,9 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
-    if params.network.hrda is not None:
-        raise UserError(
-            "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
-            "yet: train with network.hrda: null to export"
-        )
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, workspace.weights(method))
-    graph = EdgeGraph(network)
+    graph = EdgeGraph(as_evaluated(params, network))
     records = {d: read_index(workspace.index(d)) for d in ("source", "target")}
     final = workspace.onnx(method)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +77,7 @@ def build_manifest(
     params: Params,
     workspace: Workspace,
     method: str,
-    network: nn.Module,
+    network: Segmenter,
     records: dict[str, list[Record]],
     parity: dict[str, Any],
 ) -> dict[str, Any]:
@@ -93,7 +88,8 @@ def build_manifest(
             f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
         )
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
-    export = params.export
+    export, how, fixed = params.export, params.evaluate, fixed_size(params)
+    slides = how.mode == "sliding"
     return {
         "schema_version": SCHEMA_VERSION,
         "name": method,
@@ -115,14 +111,20 @@ def build_manifest(
             "layout": "NHWC",
             "dtype": "uint8",
             "colour": "RGB",
-            "stride": STRIDE,
+            "stride": network.size_multiple,
             "training_size": list(params.data.size),
+            "fixed_size": list(fixed) if fixed else None,
             "resize": "bilinear, aspect kept",
             "pad": "bottom and right, mean colour (124,116,104)",
         },
         "output": {
             "classes": "uint8 [N,H,W]",
             "confidence": "uint8 [N,H/4,W/4], round(255*max softmax)",
+        },
+        "inference": {
+            "mode": how.mode,
+            "window": list(how.window) if slides and how.window else None,
+            "window_stride": list(how.window_stride) if slides and how.window_stride else None,
         },
         "metrics": {d: metrics[d] if metrics[d]["miou"] is not None else None for d in ("source", "target")},
         "conditions": sorted({r.condition for r in records["target"]}),
