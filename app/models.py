@@ -18,6 +18,7 @@ _TITLES = {
     "entropy_minimisation": "Entropy minimisation",
     "adversarial": "Adversarial training",
     "mic": "After adaptation (MIC)",
+    "distil": "Small network, taught by the adapted one",
     PHOTO: "The picture",
 }
 

@@ -48,6 +48,7 @@ def run(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source_records = of_split(read_index(workspace.index("source")), "val")
     target_records = target_pictures(read_index(workspace.index("target")))
+    teachers, params = params, params.for_method(method)
     network = trained_network(params, workspace.weights(method), method, device)
     kept = Kept(workspace.pictures(method), target_records, params.evaluate.pictures)
 
@@ -60,7 +61,7 @@ def run(
     }
     teacher = None
     if workspace.teacher_weights(method).exists() and method != "source_only":
-        teacher = trained_network(params, workspace.teacher_weights(method), method, device)
+        teacher = trained_network(teachers, workspace.teacher_weights(method), method, device)
         labelled = [r for r in target_records if r.label]
         scores = score_pictures(teacher, labelled, params, device, f"{method}'s teacher on target")
         metrics["teacher"] = {"target": {"miou": domain_metrics(scores)["miou"]}}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import subprocess
@@ -17,12 +16,16 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from rich.console import Console
 
 from pipeline.data.index import Record, of_split, read_index
+from pipeline.data.pictures import read_picture
+from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
+from pipeline.edge.sample import sample_entry, sample_pixels
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
@@ -33,6 +36,7 @@ from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.workspace import Workspace
 
+SAMPLE_AGREEMENT = 0.99  # other CPUs round other ties
 INTENDED_USE = "Judging how a street segmenter adapts to new conditions; not for steering a vehicle."
 KNOWN_FAILURES = (
     "Classes that never occur in the source labels are never predicted reliably.",
@@ -46,6 +50,7 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     Raises:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
+    params = params.for_method(method)
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, workspace.weights(method))
     graph = EdgeGraph(as_evaluated(params, network))
@@ -58,7 +63,12 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         parity = check_parity(graph, beside, params, [*records["target"], *records["source"]])
         model = onnx.load(beside)
         manifest = build_manifest(params, workspace, method, network, records, parity)
-        manifest["hashes"]["onnx"] = graph_hash(model)
+        # As it will be but for the manifest, which holds the hash and an answer of the rest.
+        onnx.helper.set_model_props(model, {METADATA_KEY: ""})
+        onnx.save(model, beside)
+        manifest["hashes"]["onnx"] = graph_sha256(beside)
+        manifest["sample"] = record_sample(beside, params, network.size_multiple, records["target"])
+        manifest["hashes"]["manifest"] = manifest_sha256(manifest)
         checked = Manifest.from_dict(manifest, str(final))
         onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
         onnx.save(model, beside)
@@ -132,6 +142,7 @@ def build_manifest(
         "quantisation": None,
         "hashes": {
             "onnx": None,
+            "manifest": None,
             "params": fingerprint(params),
             "data_index": fingerprint(*(workspace.index(d).read_text() for d in ("source", "target"))),
             "git_commit": _git_commit(),
@@ -152,12 +163,14 @@ def trained_classes(source: Sequence[Record]) -> list[int]:
     return [int(i) for i in np.flatnonzero(np.sum(counts, axis=0))]
 
 
-def graph_hash(model: onnx.ModelProto) -> str:
-    """sha256 of the file as it is without its manifest, which cannot hold its own hash."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    onnx.helper.set_model_props(bare, {METADATA_KEY: ""})
-    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+def record_sample(path: Path, params: Params, stride: int, target: Sequence[Record]) -> dict[str, Any]:
+    """The parity sample for `mic-edge verify`: export.sample or a target picture, and the file's own answer to it."""
+    picked = [*of_split(list(target), "val"), *target][0].image
+    pixels = sample_pixels(read_picture(params.export.sample or picked), stride, fixed_size(params))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answer = session.run(["classes", "confidence"], {"image": pixels[None]})
+    classes, confidence = (np.asarray(a)[0] for a in answer)
+    return sample_entry(pixels, classes, confidence, SAMPLE_AGREEMENT)
 
 
 def _git_commit() -> str | None:

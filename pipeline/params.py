@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pipeline.edge.errors import UserError
 from pipeline.mistakes import sentence
 from pipeline.params_data import Data
-from pipeline.params_train import Train
+from pipeline.params_train import Optimiser, Train
 from pipeline.section import Section, Share, Size
 
 Block = TypeVar("Block", bound=Section)
-METHODS = ("source_only", "self_training", "entropy_minimisation", "adversarial", "mic")
+METHODS = ("source_only", "self_training", "entropy_minimisation", "adversarial", "mic", "distil")
 Method = Literal["source_only", "self_training", "entropy_minimisation", "adversarial", "mic"]
 
 
@@ -55,6 +55,15 @@ class Network(Section):
     hrda: Hrda | None = Field(default=None, description="two-resolution training and inference; null: one")
 
 
+class Distil(Section):
+    """A smaller network that learns from source labels and from an adapted network's labels of the target."""
+
+    network: Network
+    teacher: Method = Field(default="mic", description="the method whose student labels the target pictures")
+    steps: int | None = Field(default=None, ge=1, description="null: train.steps")
+    optimiser: Optimiser | None = Field(default=None, description="null: train.optimiser")
+
+
 class Evaluate(Section):
     """How pictures are predicted and scores are made."""
 
@@ -81,6 +90,10 @@ class Export(Section):
     data_licences: tuple[str, ...] = Field(
         default=(), description="licences of the training data, for the manifest"
     )
+    sample: str = Field(
+        default="",
+        description="picture that is stored in the file to verify it by, one you may pass on; empty: of the target",
+    )
     intended_use: str = Field(default="", description="one sentence for the manifest")
     known_failures: tuple[str, ...] = Field(default=(), description="sentences for the manifest")
 
@@ -92,11 +105,46 @@ class Params(Section):
     methods: tuple[Method, ...] = Field(
         default=("source_only", "mic"), min_length=1, description="what is trained"
     )
+    students: tuple[Literal["distil"], ...] = Field(
+        default=(), description="[distil] trains the network of the block distil after its teacher"
+    )
     data: Data
     network: Network
     train: Train
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
+    distil: Distil | None = Field(default=None, description="null: no student can be trained")
+
+    @model_validator(mode="after")
+    def _students_have_a_teacher(self) -> Params:
+        if self.students and self.distil is None:
+            raise ValueError("students [distil] needs the block distil with a network")
+        if self.students and self.distil and self.distil.teacher not in self.methods:
+            raise ValueError(
+                f"distil.teacher {self.distil.teacher!r} is none of methods {list(self.methods)}"
+            )
+        return self
+
+    def for_method(self, method: str) -> Params:
+        """What `method` trains with: `distil` has a network of its own, and labels to trust from the first step.
+
+        Raises:
+            UserError: `distil` without its block.
+        """
+        if method != "distil":
+            return self
+        if self.distil is None:
+            raise UserError(
+                "method distil needs the block distil with a network: see profiles/camvid_dusk.yaml"
+            )
+        train = self.train.model_copy(
+            update={
+                "steps": self.distil.steps or self.train.steps,
+                "optimiser": self.distil.optimiser or self.train.optimiser,
+                "uda": self.train.uda.model_copy(update={"start_step": 0}),
+            }
+        )
+        return self.model_copy(update={"network": self.distil.network, "train": train})
 
 
 def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | None = None) -> Params:

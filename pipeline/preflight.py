@@ -49,20 +49,21 @@ def run(
     Raises:
         UserError: the memory of the device will not do.
     """
-    config, console = params.train, Console()
+    own = params.for_method(method)
+    config, console = own.train, Console()
     source, target = (read_index(workspace.index(domain)) for domain in ("source", "target"))
     print_report(
         data_report(source, target, params.data.min_class_share, params.data.scored_classes), console
     )
 
     there = available_gib()
-    with enough_memory(params, there):
+    with enough_memory(own, there):
         setup = set_up(params, workspace, method)
     step = min(config.uda.start_step, config.steps - 1)  # the first with all losses
-    warm_up, batch, loading = time_loader(setup, params, step)
-    with enough_memory(params, there):
-        train_step(setup, warm_up, step, params)
-        seconds = time_step(setup, batch, step, params)
+    warm_up, batch, loading = time_loader(setup, own, step)
+    with enough_memory(own, there):
+        train_step(setup, warm_up, step, own)
+        seconds = time_step(setup, batch, step, own)
     picture = save_debug_picture(workspace.preflight(method), step + 1, setup.algorithm.view)
 
     images, ratio = 2 * config.batch_size, seconds / loading

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -18,6 +19,7 @@ from torch import nn
 
 from pipeline import preflight
 from pipeline.adaptation.adversarial import Adversarial
+from pipeline.adaptation.distillation import Distillation
 from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
@@ -26,9 +28,10 @@ from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
+from pipeline.edge.errors import UserError
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
-from pipeline.networks.weights import save_weights
+from pipeline.networks.weights import load_weights, save_weights
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.randomness import Stream, step_seed
 from pipeline.stage import main_guard, stage_arguments
@@ -43,9 +46,14 @@ STATISTICS_BATCHES = 50  # for norm_statistics `target`
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell would give it
 
 
-def build_method(method: str, student: nn.Module, params: Params) -> Method:
-    """What turns a batch into named losses. It copies the student as it is, so build it before a checkpoint loads."""
+def build_method(method: str, student: nn.Module, params: Params, adapted: nn.Module | None = None) -> Method:
+    """What turns a batch into named losses; `adapted` is the teacher of `distil`.
+
+    It copies the student as it is, so build it before a checkpoint loads.
+    """
     uda = params.train.uda
+    if adapted is not None:
+        return Mic(Distillation(student, uda, adapted))
     match uda.base if method == "mic" else method:
         case "source_only":
             return SourceOnly(student)
@@ -60,15 +68,34 @@ def build_method(method: str, student: nn.Module, params: Params) -> Method:
 
 def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     """What a checkpoint must share with a run to be continued by it."""
+    adapted = files_version(_adapted_weights(params, workspace, method))
+    params = params.for_method(method)
     cosmetic = {"workers", "log_every", "checkpoint_every", "picture_every"}
     train = params.train.model_dump_json(exclude=cosmetic | ({"uda"} if method == "source_only" else set()))
     indexes = files_version([workspace.index("source"), workspace.index("target")])
     data = params.data.model_dump_json()
-    return fingerprint(method, params.seed, data, params.network, train, indexes, code_version())
+    return fingerprint(method, params.seed, data, params.network, train, indexes, adapted, code_version())
+
+
+def _adapted_weights(params: Params, workspace: Workspace, method: str) -> list[Path]:
+    """The file that `distil` learns from; none for other methods."""
+    if method != "distil" or params.distil is None:
+        return []
+    path = workspace.weights(params.distil.teacher)
+    if not path.exists():
+        raise UserError(
+            f"{path} does not exist: run `python -m pipeline.train --method {params.distil.teacher}` first"
+        )
+    return [path]
 
 
 def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     """Network, optimiser, method and batches of a run from its start."""
+    adapted = None
+    for path in _adapted_weights(params, workspace, method):
+        adapted = build_segmenter(params.network, pretrained=False).to(memory_format=torch.channels_last)
+        load_weights(adapted, path)
+    params = params.for_method(method)
     config = params.train
     source = of_split(read_index(workspace.index("source")), "train")
     target = of_split(read_index(workspace.index("target")), "train")
@@ -84,7 +111,7 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     student = build_segmenter(params.network).to(memory_format=torch.channels_last)
     optimiser = build_optimiser(student, config.optimiser)
     student, optimiser = fabric.setup(student, optimiser)
-    algorithm = build_method(method, student, params)
+    algorithm = build_method(method, student, params, adapted and adapted.to(fabric.device))
     batches = TrainingBatches(source, target, params, fabric.global_rank, fabric.world_size)
     if batches.rare is not None and batches.rare.left_out:
         fabric.print(
@@ -106,10 +133,11 @@ def run(
     `until`: end with a checkpoint after this many of the steps, without weights. `shared`: where such a run of
     source_only may have left one, which a method that adapts from that step on goes on from.
     """
-    config = params.train
     setup = set_up(params, workspace, method)
-    fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
     run_id = run_fingerprint(params, workspace, method)
+    params = params.for_method(method)
+    config = params.train
+    fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
     state, why = load_checkpoint(workspace.checkpoints(method), run_id)
     if state is not None:
         algorithm.load_state_dict(state["method"])

@@ -54,3 +54,13 @@ class Labeller:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with a teacher from `state_dict`."""
         self.teacher.load_state_dict(state)
+
+
+class FinishedLabeller(Labeller):
+    """A finished network in the teacher's place, used as at inference: it follows nobody."""
+
+    def __init__(self, network: nn.Module, uda: Uda) -> None:
+        super().__init__(network, uda.model_copy(update={"teacher_statistics": "averaged"}), 0.0, uda.tau)
+
+    def update(self, step: int) -> None:
+        """Nothing."""

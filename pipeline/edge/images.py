@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.edge.errors import ImageError, UserError
+from pipeline.edge.errors import ImageError
 
 MAX_PIXELS = 178_000_000
 _LIMIT = f"{MAX_PIXELS // 10**6} megapixels"
@@ -34,27 +34,6 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def image_files(inputs: list[Path]) -> list[Path]:
-    """The pictures named by `inputs`: files as given, folders searched recursively and sorted.
-
-    A file named outright is kept whatever its suffix; hidden files in folders are left out; a picture
-    named twice comes once. Raises UserError for a missing path or a folder without a picture.
-    """
-    found: dict[Path, None] = {}
-    for item in inputs:
-        if item.is_dir():
-            names = (p for p in item.rglob("*") if _is_picture_name(p.relative_to(item)))
-            inside = sorted(p for p in names if p.is_file())
-            if not inside:
-                raise UserError(f"No picture in the folder {item}: put {_KINDS} files there.")
-            found.update(dict.fromkeys(inside))
-        elif item.exists():
-            found[item] = None
-        else:
-            raise UserError(f"No such file or folder: {item}; check the path.")
-    return list(found)
 
 
 def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
@@ -137,10 +116,6 @@ def enlarge_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     rows = np.arange(size[0]) * array.shape[0] // size[0]
     columns = np.arange(size[1]) * array.shape[1] // size[1]
     return array[:, columns][rows]  # columns first: then whole rows are copied
-
-
-def _is_picture_name(relative: Path) -> bool:
-    return relative.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts)
 
 
 def _open(source: str | Path | bytes, name: str) -> BinaryIO:

@@ -42,7 +42,7 @@ class Manifest:
                 "update mic-adapt."
             )
         for key, holds, wanted in _RULES:
-            value = _look_up(raw, key, where)
+            value = _look_up(raw, key, where, optional=key in _OPTIONAL)
             if not holds(value):
                 shown = json.dumps(value, default=str)
                 shown = shown if len(shown) <= 60 else shown[:57] + "..."
@@ -125,6 +125,11 @@ class Manifest:
         return self.raw["hashes"]
 
     @property
+    def sample(self) -> dict[str, Any] | None:
+        """The parity sample (pipeline/edge/sample.py); None where the manifest holds none."""
+        return self.raw.get("sample")
+
+    @property
     def licences(self) -> dict[str, Any]:
         return self.raw["licences"]
 
@@ -137,12 +142,12 @@ class Manifest:
         return tuple(self.raw["known_failures"])
 
 
-def _look_up(raw: dict[str, Any], key: str, where: str) -> Any:
+def _look_up(raw: dict[str, Any], key: str, where: str, optional: bool) -> Any:
     value: Any = raw
     for part in key.split("."):
+        if optional and isinstance(value, dict) and part not in value:
+            return None
         if not isinstance(value, dict) or part not in value:
-            if key in _LATER:
-                return None
             raise BadModel(f"{where}: manifest key {key} is missing; export the model again.")
         value = value[part]
     return value
@@ -162,6 +167,16 @@ def _texts(value: object) -> bool:
 
 def _object_or_null(value: object) -> bool:
     return value is None or isinstance(value, dict)
+
+
+def _sample(value: object) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict):
+        return False
+    agreement = value.get("agreement")
+    share = isinstance(agreement, int | float) and not isinstance(agreement, bool) and 0 <= agreement <= 1
+    return share and all(_text(value.get(key)) for key in ("image", "classes", "confidence"))
 
 
 def _text_or_null(value: object) -> bool:
@@ -207,8 +222,8 @@ def _exactly(wanted: object) -> tuple[Callable[[object], bool], str]:
     return (lambda value: type(value) is type(wanted) and value == wanted), json.dumps(wanted)
 
 
-# Keys that the first files of this schema lack; there they read as null.
-_LATER = frozenset({"input.fixed_size", "inference"})
+# Older manifests lack these; they read as null.
+_OPTIONAL = frozenset({"hashes.manifest", "inference", "input.fixed_size", "sample"})
 
 # (key, check, what it should be); further keys are allowed, so that a later minor addition stays readable.
 _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
@@ -240,9 +255,11 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("parity", _object_or_null, "an object or null"),
     ("quantisation", _object_or_null, "an object or null"),
     ("hashes.onnx", _text_or_null, "a text or null"),
+    ("hashes.manifest", _text_or_null, "a text or null"),
     ("hashes.params", _text_or_null, "a text or null"),
     ("hashes.data_index", _text_or_null, "a text or null"),
     ("hashes.git_commit", _text_or_null, "a text or null"),
+    ("sample", _sample, "null or image, classes and confidence as texts and agreement in 0..1"),
     ("licences.code", _text, "a text"),
     ("licences.weights", _text, "a text"),
     ("licences.data", _texts, "a list of texts"),

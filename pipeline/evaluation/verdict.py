@@ -12,6 +12,7 @@ LABELS = {
     "entropy_minimisation": "entropy minimisation",
     "adversarial": "adversarial training",
     "mic": "MIC",
+    "distil": "the small student",
 }
 
 

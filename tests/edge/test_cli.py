@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.cli import main
+from pipeline.edge.finished import LOG
 
 ALL = "overlay,index,confidence,json"
 
@@ -58,7 +59,7 @@ def test_predict_saves_everything_and_reports_it(
         "json": str(out / "wet" / "a.json"),
     }
     named = sorted(path for r in records for path in r["outputs"].values())
-    assert named == sorted(str(p) for p in out.rglob("*") if p.is_file())
+    assert named == sorted(str(p) for p in out.rglob("*") if p.is_file() and p.name != LOG)
     for record in records:
         assert json.loads(Path(record["outputs"]["json"]).read_text()) == record
         index = np.array(Image.open(record["outputs"]["index"]))
@@ -95,6 +96,7 @@ def test_results_inside_the_input_folder_are_not_read_again(
 ) -> None:
     arguments = ["predict", str(pictures), "--model", str(tiny_model), "--out", str(pictures / "out")]
     for _ in range(2):
+        arguments.append("--overwrite")
         assert main(arguments) == 0
         assert len(capsys.readouterr().out.splitlines()) == 3
 
@@ -105,7 +107,7 @@ def test_safe_palette_colours_the_overlay(tmp_path: Path, pictures: Path, tiny_m
         out = tmp_path / palette
         arguments = ["--model", str(tiny_model), "--out", str(out), "--save", "overlay", "--palette", palette]
         assert main(["predict", str(pictures / "a.png"), *arguments]) == 0
-        assert [p.name for p in out.iterdir()] == ["a_overlay.jpg"]
+        assert sorted(p.name for p in out.iterdir()) == [LOG, "a_overlay.jpg"]
         drawn[palette] = np.array(Image.open(out / "a_overlay.jpg"))[30, 30].astype(float)
     photo = np.array([250, 0, 0])
     np.testing.assert_allclose(drawn["cityscapes"], 0.45 * photo + 0.55 * np.array(CLASSES[0].rgb), atol=4)
@@ -142,7 +144,7 @@ def test_mistakes_are_sentences_with_their_exit_code(
     picture, model = pictures / "a.png", ("--model", tiny_model)
     cases: list[tuple[int, str, tuple[object, ...]]] = [
         (2, "No such file or folder", ("predict", tmp_path / "nowhere.png", *model, "--out", out)),
-        (2, "No picture in the folder", ("predict", tmp_path / "empty", *model, "--out", out)),
+        (2, "No picture or video in the folder", ("predict", tmp_path / "empty", *model, "--out", out)),
         (2, "unknown item 'masks'", ("predict", picture, *model, "--out", out, "--save", "index,masks")),
         (2, "'0' is no number of threads", ("predict", picture, *model, "--out", out, "--threads", "0")),
         (2, "is also an input", ("predict", pictures, *model, "--out", pictures)),

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.edge.finished import LOG
+
 ROOT = Path(__file__).resolve().parents[2]
 ALL = "overlay,index,confidence,json"
 
@@ -51,8 +53,9 @@ def test_interrupt_leaves_only_whole_results(tmp_path: Path, tiny_model: Path) -
     for i in range(1, 400):
         (folder / f"{i:03}.jpg").symlink_to(folder / "000.jpg")
     command = [sys.executable, "-m", "pipeline.edge.cli", "predict", str(folder), "--model", str(tiny_model)]
+    command += ["--out", str(out), "--save", ALL]
     with subprocess.Popen(
-        [*command, "--out", str(out), "--save", ALL],
+        command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -65,12 +68,17 @@ def test_interrupt_leaves_only_whole_results(tmp_path: Path, tiny_model: Path) -
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "interrupted: the results written so far are complete.\n"
+    assert errors == "interrupted: the results written so far are complete; the same command does the rest.\n"
     records = [first, *map(json.loads, rest.splitlines())]
     assert len(records) < 400
-    assert {p for r in records for p in r["outputs"].values()} == {str(p) for p in out.iterdir()}
+    assert {p for r in records for p in r["outputs"].values()} == {
+        str(p) for p in out.iterdir() if p.name != LOG
+    }
     for record in records:
         assert np.array(Image.open(record["outputs"]["overlay"])).shape == (600, 800, 3)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert len(records) + len(again.stdout.splitlines()) == 400
+    assert f"{len(records)} already done" in again.stderr
 
 
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path, pictures: Path, tiny_model: Path) -> None:
@@ -101,7 +109,7 @@ def test_predict_needs_only_the_base_install(tmp_path: Path, pictures: Path, tin
     """A whole run, in a process that cannot import what the base install does not bring."""
     program = (
         "import sys\n"
-        "for name in 'torch torchvision onnx gradio pydantic rich timm cv2 yaml matplotlib scipy'.split():\n"
+        "for name in 'torch torchvision onnx av gradio pydantic rich timm cv2 yaml matplotlib scipy'.split():\n"
         "    sys.modules[name] = None\n"
         "from pipeline.edge.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"

@@ -14,11 +14,10 @@ import pytest
 from PIL import Image
 
 from pipeline.edge import images
-from pipeline.edge.errors import ImageError, UserError
+from pipeline.edge.errors import ImageError
 from pipeline.edge.images import (
     enlarge_nearest,
     fit_size,
-    image_files,
     pad_to_multiple,
     read_image,
     resize_image,
@@ -240,24 +239,3 @@ def test_enlarge_takes_the_floor_index(size: tuple[int, int]) -> None:
     array = np.arange(12, dtype=np.uint8).reshape(3, 4)
     expected = [[array[i * 3 // size[0], j * 4 // size[1]] for j in range(size[1])] for i in range(size[0])]
     assert enlarge_nearest(array, size).tolist() == expected
-
-
-def test_image_files_lists_folders_sorted_and_files_as_given(tmp_path: Path) -> None:
-    for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt", ".hidden.png", "b/.cache/3.png", "odd.dat"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert image_files([tmp_path]) == [tmp_path / "a.webp", tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
-    assert image_files([tmp_path / "odd.dat", tmp_path / "b", tmp_path]) == [
-        tmp_path / "odd.dat",
-        tmp_path / "b/1.png",
-        tmp_path / "b/2.JPG",
-        tmp_path / "a.webp",
-    ]
-
-
-def test_image_files_names_what_is_missing_or_empty(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"No such file or folder: .*nowhere"):
-        image_files([tmp_path / "nowhere"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"No picture in the folder .*empty"):
-        image_files([tmp_path / "empty"])

@@ -63,6 +63,10 @@ def test_scores_may_be_null_where_there_are_no_labels(manifest_dict: dict[str, A
         ("metrics.target", 0),
         ("conditions", "night"),
         ("hashes.onnx", 5),
+        ("hashes.manifest", 5),
+        ("sample", "a picture"),
+        ("sample", {"image": "", "classes": "x", "confidence": "x", "agreement": 0.99}),
+        ("sample", {"image": "x", "classes": "x", "confidence": "x", "agreement": 99}),
         ("licences.data", [""]),
         ("known_failures", None),
     ],
@@ -72,6 +76,14 @@ def test_a_wrong_value_is_named_with_its_key(manifest_dict: dict[str, Any], key:
     with pytest.raises(BadModel, match=rf"^m\.onnx: manifest key {key} is ") as caught:
         Manifest.from_dict(manifest_dict, "m.onnx")
     assert caught.value.exit_code == 3
+
+
+def test_older_manifests_lack_some_keys(manifest_dict: dict[str, Any]) -> None:
+    assert Manifest.from_dict(manifest_dict).sample is None
+    assert "manifest" not in manifest_dict["hashes"]
+    sample = {"image": "x", "classes": "x", "confidence": "x", "agreement": 1}
+    manifest_dict |= {"sample": sample, "hashes": manifest_dict["hashes"] | {"manifest": "h"}}
+    assert Manifest.from_dict(manifest_dict).sample == sample
 
 
 @pytest.mark.parametrize("key", ["name", "input.stride", "metrics.target", "hashes.git_commit", "licences"])

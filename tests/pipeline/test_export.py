@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 import torch
@@ -14,10 +13,12 @@ import yaml
 
 from pipeline import evaluate, export, prepare, train
 from pipeline.data.index import read_index
+from pipeline.edge.checksum import graph_sha256
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
 from pipeline.edge.manifest import METADATA_KEY
 from pipeline.edge.runtime import Segmenter
+from pipeline.edge.verify import verify
 from pipeline.evaluation.inference import predict
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
@@ -57,7 +58,8 @@ def test_exported_file_honours_the_contract(trained: Workspace) -> None:
     beside = trained.manifest("source_only").read_text()
     inside = session.get_modelmeta().custom_metadata_map[METADATA_KEY]
     assert beside == inside == manifest.to_json()
-    assert json.loads(beside)["hashes"]["onnx"] == export.graph_hash(onnx.load(path))
+    assert json.loads(beside)["hashes"]["onnx"] == graph_sha256(path)
+    assert [(check.name, check.holds) for check in verify(path) if not check.holds] == []
     assert manifest.trained_classes == (0, 2, 10)
     assert manifest.conditions == ("night",)
     assert manifest.parity is not None

@@ -45,7 +45,7 @@ def start(method: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "distil"])
 def test_every_method_trains_and_writes_its_outputs(project: Path, method: str) -> None:
     params, workspace = load_params(), Workspace()
     prepare.run(params, workspace)

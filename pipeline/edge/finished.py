@@ -1,0 +1,77 @@
+"""What earlier runs finished: a log in the results folder, one line for each picture and video."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pipeline.edge.results import cannot_write
+from pipeline.edge.sources import Source
+
+LOG = ".mic-edge.jsonl"
+
+Stamp = list[int]
+
+
+class Finished:
+    """The log of `out`. `made_by` names model and settings: results of others do not count.
+
+    A line is written once all results of its input are in place. It holds the input's size and time of change,
+    for a picture that was replaced, even by an older one, is to be done again.
+    """
+
+    def __init__(self, out: Path, made_by: str) -> None:
+        self._out = out
+        self._made_by = made_by
+        self._entries: dict[str, dict[str, Any]] = {}
+        path = out / LOG
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                self._entries[entry["key"]] = entry
+            except (ValueError, KeyError, TypeError):
+                continue  # a line that a crash cut off
+        self._before = "\n" if text and not text.endswith("\n") else ""
+
+    def holds(self, source: Source, save: tuple[str, ...]) -> bool:
+        """Whether all that `save` names is there, made by the same model from the input as it is now."""
+        entry = self._entries.get(self._key(source))
+        return (
+            entry is not None
+            and entry.get("made_by") == self._made_by
+            and entry.get("input") == os.path.abspath(source.path)
+            and entry.get("stamp") == stamp(source.path)
+            and set(save) <= set(entry.get("outputs", ()))
+            and all((self._out / entry["outputs"][kind]).exists() for kind in save)
+        )
+
+    def add(self, source: Source, seen: Stamp | None, outputs: dict[str, str]) -> None:
+        """Note that `outputs` (kind -> path) are whole; `seen` is the input's stamp before it was read."""
+        entry = {
+            "key": self._key(source),
+            "input": os.path.abspath(source.path),
+            "stamp": seen,
+            "made_by": self._made_by,
+            "outputs": {kind: os.path.relpath(path, self._out) for kind, path in outputs.items()},
+        }
+        try:
+            with (self._out / LOG).open("a", encoding="utf-8") as log:
+                log.write(self._before + json.dumps(entry) + "\n")
+        except OSError as error:
+            raise cannot_write(self._out / LOG, error.strerror) from None
+        self._before = ""
+
+    def _key(self, source: Source) -> str:
+        return f"{source.kind} {os.path.relpath(source.target, self._out)}"
+
+
+def stamp(path: Path) -> Stamp | None:
+    """[bytes, time of change in nanoseconds]; None where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]

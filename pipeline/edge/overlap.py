@@ -1,0 +1,41 @@
+"""Work that overlaps: the next item is made in one thread and the last one saved in another, one of each at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_END: Any = object()
+
+
+def ahead(items: Iterable[T]) -> Generator[T]:
+    """The items in order, the next one made in a thread while this one is in use; close it when stopping early."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as maker:
+        following = maker.submit(next, iterator, _END)
+        while (item := following.result()) is not _END:
+            following = maker.submit(next, iterator, _END)
+            yield item
+
+
+@contextmanager
+def behind() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Gives `do(task)`, which runs the task in a thread once the one before is through.
+
+    So at most one waits and memory stays flat; what a task raises is raised by the next `do` or at the end.
+    """
+    with ThreadPoolExecutor(1) as doer:
+        last: Future[None] | None = None
+
+        def do(task: Callable[[], None]) -> None:
+            nonlocal last
+            if last is not None:
+                last.result()
+            last = doer.submit(task)
+
+        yield do
+        if last is not None:
+            last.result()

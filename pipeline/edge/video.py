@@ -1,0 +1,153 @@
+"""A video or camera segmented: an overlay video, a JSON line for each frame, and a picture of each if asked for."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Any, Self
+
+from pipeline.edge import render
+from pipeline.edge.container import Frame, VideoReader, VideoWriter
+from pipeline.edge.errors import ImageError
+from pipeline.edge.overlap import ahead, behind
+from pipeline.edge.progress import Progress
+from pipeline.edge.results import LineFile, beside, findings, part, write_atomic
+from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
+from pipeline.edge.sources import Source
+
+
+def predict_video(
+    source: Source,
+    segmenter: Segmenter,
+    save: tuple[str, ...],
+    safe: bool,
+    model: dict[str, str],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Decoding, network and saving overlap; gives the video's record.
+
+    Of a video that breaks off, the frames that decode are saved and the record has an "error", too. A camera
+    has no end: its frames' lines go to stdout as well, and Ctrl-C ends the recording, which is kept.
+    """
+    record: dict[str, Any] = {"input": str(source.path)}
+    try:
+        reader = VideoReader(source)
+    except ImageError as error:
+        return record | {"error": str(error)}
+    with reader, _Results(source, reader, segmenter, save, safe, progress) as results:
+        try:
+            with closing(ahead(_prepared(reader, segmenter))) as frames, behind() as do:
+                for frame, prepared in frames:
+                    do(partial(results.add, frame, segmenter.run(prepared)))
+        except KeyboardInterrupt:
+            if source.kind != "camera":
+                raise
+        record |= results.finish() | model
+    if reader.failure:
+        record["error"] = reader.failure
+    return record
+
+
+def _prepared(reader: VideoReader, segmenter: Segmenter) -> Iterator[tuple[Frame, Prepared]]:
+    for frame in reader.frames():
+        yield frame, segmenter.prepare(frame.image)
+
+
+class _Results:
+    """Everything saved of one video: made beside, renamed by `finish`; leaving `with` before that leaves nothing."""
+
+    def __init__(
+        self,
+        source: Source,
+        reader: VideoReader,
+        segmenter: Segmenter,
+        save: tuple[str, ...],
+        safe: bool,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._duration = reader.duration
+        self._segmenter = segmenter
+        self._safe = safe
+        self._progress = progress
+        self._parts = ExitStack()
+        self._overlay = beside(source.target, "_overlay.mp4")
+        self._writer: VideoWriter | None = None
+        if "overlay" in save:
+            self._writer = self._parts.enter_context(VideoWriter(self._overlay, reader))
+        self._folders = {k: beside(source.target, f"_{k}") for k in ("index", "confidence") if k in save}
+        for folder in self._folders.values():
+            self._parts.callback(shutil.rmtree, part(folder), ignore_errors=True)
+        self._lines: LineFile | None = None
+        if "json" in save:
+            self._lines = self._parts.enter_context(LineFile(beside(source.target, ".jsonl")))
+        self._begun = time.monotonic()
+        self._size = (0, 0)
+        self._count = 0
+        self._seconds = 0.0
+        self._confidence = 0.0
+        self._shares = Counter[str]()
+        self._milliseconds = Counter[str]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.close()
+
+    def add(self, frame: Frame, raw: RawOutput) -> None:
+        """Save one frame; called in order, from one thread."""
+        result = self._segmenter.finish(raw)
+        if self._writer is not None:
+            self._writer.add(render.overlay(frame.image, result.classes, safe=self._safe), frame)
+        for kind, folder in self._folders.items():
+            index = kind == "index"
+            png = render.index_png(result.classes) if index else render.confidence_png(result.confidence)
+            write_atomic(part(folder) / f"{self._count:06d}.png", png)
+        found = findings(result, frame.read_milliseconds)
+        line = {"frame": self._count, "time": round(frame.seconds, 6), **found}
+        if self._lines is not None:
+            self._lines.add(line)
+        if self._source.kind == "camera":
+            self._progress.line({"input": str(self._source.path), **line})
+        height, width = result.classes.shape
+        self._size = height, width
+        self._count += 1
+        self._seconds = frame.seconds
+        self._confidence += found["mean_confidence"]
+        self._shares.update(found["classes"])
+        self._milliseconds.update(found["milliseconds"])
+        share = min(frame.seconds / self._duration, 1.0) if self._duration else None
+        self._progress.frame(self._source.path.name, self._count, share, time.monotonic() - self._begun)
+
+    def finish(self) -> dict[str, Any]:
+        """Put everything in its place and give the video's record, numbers as means over the frames."""
+        if not self._count:
+            return {"outputs": {}, "frames": 0}
+        outputs: dict[str, str] = {}
+        if self._writer is not None:
+            self._writer.finish()
+            outputs["overlay"] = str(self._overlay)
+            for codec in self._writer.left_out:
+                self._progress.say(f"{self._source.path}: an mp4 holds no {codec} sound, left out.")
+        for kind, folder in self._folders.items():
+            shutil.rmtree(folder, ignore_errors=True)
+            part(folder).replace(folder)
+            outputs[kind] = str(folder)
+        if self._lines is not None:  # last: where it stands, the video's other results are complete
+            outputs["json"] = str(self._lines.finish())
+        n = self._count
+        return {
+            "outputs": outputs,
+            "height": self._size[0],
+            "width": self._size[1],
+            "frames": n,
+            "seconds": round(self._seconds, 6),
+            "classes": {name: round(total / n, 6) for name, total in self._shares.most_common()},
+            "mean_confidence": round(self._confidence / n, 4),
+            "milliseconds": {step: round(total / n, 2) for step, total in self._milliseconds.items()},
+        }

@@ -1,0 +1,72 @@
+"""Overlapped work: order, one item ahead and one behind, errors that arrive."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from pipeline.edge.overlap import ahead, behind
+
+
+def test_items_come_in_order_and_only_one_is_made_ahead() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(100):
+            made.append(i)
+            yield i
+
+    for item in ahead(items()):
+        assert len(made) <= item + 2
+    assert made == list(range(100))
+    with closing(ahead(items())) as stopped:
+        assert next(stopped) == 0
+
+
+def test_items_are_made_in_another_thread_while_one_is_in_use() -> None:
+    second_made = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        second_made.set()
+        yield 2
+
+    together = ahead(items())
+    assert next(together) == 1
+    assert second_made.wait(10), "the second is made before it is asked for"
+    assert list(together) == [2]
+
+
+def test_what_making_raises_arrives_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("the second")
+
+    together = ahead(items())
+    assert next(together) == 1
+    with pytest.raises(ValueError, match="the second"):
+        next(together)
+
+
+def test_tasks_run_in_order_and_their_errors_arrive() -> None:
+    done: list[int] = []
+    with behind() as do:
+        for i in range(5):
+            do(lambda i=i: done.append(i))
+    assert done == [0, 1, 2, 3, 4]
+
+    def fail() -> None:
+        raise ValueError("while saving")
+
+    def run(*tasks: Callable[[], None]) -> None:
+        with behind() as do:
+            for task in tasks:
+                do(task)
+
+    for tasks in ((fail,), (fail, lambda: done.append(9))):
+        with pytest.raises(ValueError, match="while saving"):
+            run(*tasks)
+    assert 9 not in done
