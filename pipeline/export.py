@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from rich.console import Console
-from torch import nn
 
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.data.pictures import read_picture
@@ -28,8 +27,9 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
 from pipeline.onnx_graph import check_parity, export_graph
 from pipeline.params import Params, fingerprint, load_params
@@ -51,14 +51,9 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         UserError: the weights are missing, the network cannot be exported, or it differs from torch.
     """
     params = params.for_method(method)
-    if params.network.hrda is not None:
-        raise UserError(
-            "network.hrda slides windows over the picture, which one .onnx file for every height and width cannot do "
-            "yet: train with network.hrda: null to export"
-        )
     network = build_segmenter(params.network, pretrained=False)
     load_weights(network, workspace.weights(method))
-    graph = EdgeGraph(network)
+    graph = EdgeGraph(as_evaluated(params, network))
     records = {d: read_index(workspace.index(d)) for d in ("source", "target")}
     final = workspace.onnx(method)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +67,7 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         onnx.helper.set_model_props(model, {METADATA_KEY: ""})
         onnx.save(model, beside)
         manifest["hashes"]["onnx"] = graph_sha256(beside)
-        manifest["sample"] = record_sample(beside, params, records["target"])
+        manifest["sample"] = record_sample(beside, params, network.size_multiple, records["target"])
         manifest["hashes"]["manifest"] = manifest_sha256(manifest)
         checked = Manifest.from_dict(manifest, str(final))
         onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
@@ -92,7 +87,7 @@ def build_manifest(
     params: Params,
     workspace: Workspace,
     method: str,
-    network: nn.Module,
+    network: Segmenter,
     records: dict[str, list[Record]],
     parity: dict[str, Any],
 ) -> dict[str, Any]:
@@ -103,7 +98,8 @@ def build_manifest(
             f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
         )
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
-    export = params.export
+    export, how, fixed = params.export, params.evaluate, fixed_size(params)
+    slides = how.mode == "sliding"
     return {
         "schema_version": SCHEMA_VERSION,
         "name": method,
@@ -125,14 +121,20 @@ def build_manifest(
             "layout": "NHWC",
             "dtype": "uint8",
             "colour": "RGB",
-            "stride": STRIDE,
+            "stride": network.size_multiple,
             "training_size": list(params.data.size),
+            "fixed_size": list(fixed) if fixed else None,
             "resize": "bilinear, aspect kept",
             "pad": "bottom and right, mean colour (124,116,104)",
         },
         "output": {
             "classes": "uint8 [N,H,W]",
             "confidence": "uint8 [N,H/4,W/4], round(255*max softmax)",
+        },
+        "inference": {
+            "mode": how.mode,
+            "window": list(how.window) if slides and how.window else None,
+            "window_stride": list(how.window_stride) if slides and how.window_stride else None,
         },
         "metrics": {d: metrics[d] if metrics[d]["miou"] is not None else None for d in ("source", "target")},
         "conditions": sorted({r.condition for r in records["target"]}),
@@ -161,10 +163,10 @@ def trained_classes(source: Sequence[Record]) -> list[int]:
     return [int(i) for i in np.flatnonzero(np.sum(counts, axis=0))]
 
 
-def record_sample(path: Path, params: Params, target: Sequence[Record]) -> dict[str, Any]:
+def record_sample(path: Path, params: Params, stride: int, target: Sequence[Record]) -> dict[str, Any]:
     """The parity sample for `mic-edge verify`: export.sample or a target picture, and the file's own answer to it."""
     picked = [*of_split(list(target), "val"), *target][0].image
-    pixels = sample_pixels(read_picture(params.export.sample or picked), STRIDE)
+    pixels = sample_pixels(read_picture(params.export.sample or picked), stride, fixed_size(params))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     answer = session.run(["classes", "confidence"], {"image": pixels[None]})
     classes, confidence = (np.asarray(a)[0] for a in answer)

@@ -12,6 +12,9 @@ def describe(manifest: Manifest, path: Path) -> str:
     """Some thirty lines: network, conditions, input rule, scores, hashes, licences, known failures."""
     raw = manifest.raw
     height, width = manifest.training_size
+    shape = f"[N, H, W, 3] RGB, H and W multiples of {manifest.stride}"
+    if manifest.fixed_size is not None:
+        shape = "[1, {}, {}, 3] RGB, no other size".format(*manifest.fixed_size)
     network = manifest.network
     parameters = f"{network['parameters']:,} parameters"
     adapted = manifest.method != "source_only" and manifest.conditions
@@ -21,7 +24,7 @@ def describe(manifest: Manifest, path: Path) -> str:
         f"method        {manifest.method}, seed {manifest.seed}, {manifest.created}",
         f"network       {network['architecture']}, {network['encoder']}, {parameters}",
         f"adapted to    {', '.join(manifest.conditions) if adapted else 'nothing'}",
-        f"input         image: uint8 [N, H, W, 3] RGB, H and W multiples of {manifest.stride}",
+        f"input         image: uint8 {shape}",
         f"              fitted to {height} x {width} (height x width), {raw['input']['resize']}",
         f"              padded {raw['input']['pad']}",
         f"output        classes: {raw['output']['classes']}",

@@ -65,10 +65,17 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarra
         raise ImageError(f"{name} is damaged or cut short ({reason}): copy or save it again.") from None
 
 
-def fit_size(height: int, width: int, training_size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) after fitting into the training size, aspect kept (the paper's resize; may enlarge)."""
+def fit_size(
+    height: int, width: int, training_size: tuple[int, int], fixed_size: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """(height, width) after fitting into the training size, aspect kept (the paper's resize; may enlarge).
+
+    An upright picture fits into the training size turned; for a network of fixed size it is made small enough for that.
+    """
     long, short = max(training_size), min(training_size)
     scale = min(long / max(height, width), short / min(height, width))
+    if fixed_size is not None:
+        scale = min(scale, fixed_size[0] / height, fixed_size[1] / width)
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
@@ -85,14 +92,23 @@ def pad_to_multiple(image: np.ndarray, stride: int) -> tuple[np.ndarray, tuple[i
 
     Returns the padded picture and the (height, width) that it had, by which outputs are cut again.
     """
+    return pad_to_size(image, up_to_multiple((image.shape[0], image.shape[1]), stride))
+
+
+def pad_to_size(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """`pad_to_multiple` to exactly `size`, (height, width), which is no smaller than the picture."""
     height, width = image.shape[:2]
-    padded_height, padded_width = -(-height // stride) * stride, -(-width // stride) * stride
-    if (padded_height, padded_width) == (height, width):
-        return image, (height, width)
-    padded = np.empty((padded_height, padded_width, 3), np.uint8)
+    if size == (height, width):
+        return image, size
+    padded = np.empty((*size, 3), np.uint8)
     padded[:] = MEAN_COLOUR
     padded[:height, :width] = image
     return padded, (height, width)
+
+
+def up_to_multiple(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The nearest (height, width) from `size` upwards that divides by `stride`."""
+    return -(-size[0] // stride) * stride, -(-size[1] // stride) * stride
 
 
 def enlarge_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -97,6 +97,12 @@ class Manifest:
         return height, width
 
     @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """(height, width) that every picture is padded to; None where any multiple of the stride will do."""
+        size = self.raw["input"].get("fixed_size")
+        return None if size is None else (size[0], size[1])
+
+    @property
     def metrics(self) -> dict[str, dict[str, Any] | None]:
         """Scores on "source" and "target" validation pictures; None where there were no labels."""
         return self.raw["metrics"]
@@ -188,6 +194,10 @@ def _size(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(_count(side) and side > 0 for side in value)
 
 
+def _size_or_null(value: object) -> bool:
+    return value is None or _size(value)
+
+
 def _stride(value: object) -> bool:
     return _count(value) and isinstance(value, int) and value > 0 and value % 4 == 0
 
@@ -213,7 +223,7 @@ def _exactly(wanted: object) -> tuple[Callable[[object], bool], str]:
 
 
 # Older manifests lack these; they read as null.
-_OPTIONAL = frozenset({"hashes.manifest", "sample"})
+_OPTIONAL = frozenset({"hashes.manifest", "inference", "input.fixed_size", "sample"})
 
 # (key, check, what it should be); further keys are allowed, so that a later minor addition stays readable.
 _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
@@ -233,10 +243,12 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("input.colour", *_exactly("RGB")),
     ("input.stride", _stride, "a positive multiple of 4"),
     ("input.training_size", _size, "[height, width] in pixels"),
+    ("input.fixed_size", _size_or_null, "[height, width] in pixels or null"),
     ("input.resize", _text, "a text"),
     ("input.pad", _text, "a text"),
     ("output.classes", _text, "a text"),
     ("output.confidence", _text, "a text"),
+    ("inference", _object_or_null, "an object or null"),
     ("metrics.source", _object_or_null, "an object or null"),
     ("metrics.target", _object_or_null, "an object or null"),
     ("conditions", _texts, "a list of texts"),

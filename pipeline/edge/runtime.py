@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import BadModel, ProviderMissing, UserError
-from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
+from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Prepared:
     """A picture fitted and padded for the network."""
 
     pixels: np.ndarray
-    """uint8 (1, h', w', 3), h' and w' multiples of the stride."""
+    """uint8 (1, h', w', 3), h' and w' multiples of the stride or the fixed size."""
     fitted: tuple[int, int]
     original: tuple[int, int]
     milliseconds: float
@@ -92,13 +92,17 @@ class Segmenter:
         return self.finish(self.run(self.prepare(image)))
 
     def prepare(self, image: np.ndarray) -> Prepared:
-        """Fit to the training size, aspect kept, and pad to the stride (the rule of every inference here)."""
+        """Fit to the training size, aspect kept, and pad to the stride or to the fixed size (everywhere the rule)."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 1:
             raise ValueError(f"expected a uint8 (H, W, 3) picture, got {image.dtype} {image.shape}")
         start = time.perf_counter()
         height, width = image.shape[:2]
-        resized = resize_image(image, fit_size(height, width, self.manifest.training_size))
-        padded, fitted = pad_to_multiple(resized, self.manifest.stride)
+        fixed = self.manifest.fixed_size
+        resized = resize_image(image, fit_size(height, width, self.manifest.training_size, fixed))
+        if fixed is None:
+            padded, fitted = pad_to_multiple(resized, self.manifest.stride)
+        else:
+            padded, fitted = pad_to_size(resized, fixed)
         return Prepared(padded[None], fitted, (height, width), _since(start))
 
     def run(self, prepared: Prepared) -> RawOutput:

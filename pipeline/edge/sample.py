@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.edge.images import fit_size, resize_image
+from pipeline.edge.images import fit_size, pad_to_size, resize_image
 
 _SIZE = (128, 256)
 _CONFIDENCE_STEPS = 8
@@ -39,9 +39,14 @@ class Replay:
         )
 
 
-def sample_pixels(image: np.ndarray, stride: int) -> np.ndarray:
-    """A picture, uint8 (H, W, 3), made small enough to store: about 128 x 256, sides multiples of `stride`."""
-    fitted = fit_size(image.shape[0], image.shape[1], _SIZE)
+def sample_pixels(image: np.ndarray, stride: int, fixed_size: tuple[int, int] | None = None) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), made small enough to store: about 128 x 256, sides multiples of `stride`.
+
+    For a network of fixed size it is padded to that, which costs next to nothing in a PNG.
+    """
+    fitted = fit_size(image.shape[0], image.shape[1], _SIZE, fixed_size)
+    if fixed_size is not None:
+        return pad_to_size(resize_image(image, fitted), fixed_size)[0]
     height, width = (max(stride, side // stride * stride) for side in fitted)
     return resize_image(image, (height, width))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -43,12 +44,15 @@ def at_stride(box: Box, stride: int) -> Box:
 
 def merge_windows(logits: Sequence[Tensor], boxes: Sequence[Box], size: Size) -> Tensor:
     """Mean of overlapping window logits, each (B, C, y2-y1, x2-x1), on a canvas (B, C, *size)."""
-    first = logits[0]
-    total = first.new_zeros((*first.shape[:2], *size), dtype=torch.float32)
-    count = total.new_zeros((1, 1, *size))
-    for part, box in zip(logits, boxes, strict=True):
-        cut(total, box).add_(part)
-        cut(count, box).add_(1)
+
+    def on_canvas(part: Tensor, box: Box) -> Tensor:
+        y1, y2, x1, x2 = box
+        return F.pad(part.float(), (x1, size[1] - x2, y1, size[0] - y2))
+
+    # Sums of padded parts, not writes into one canvas: ONNX has no such writes.
+    parts = list(zip(logits, boxes, strict=True))
+    total = reduce(torch.add, (on_canvas(part, box) for part, box in parts))
+    count = reduce(torch.add, (on_canvas(torch.ones_like(part[:1, :1]), box) for part, box in parts))
     return total / count
 
 

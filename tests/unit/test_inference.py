@@ -14,6 +14,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import resize_image
 from pipeline.evaluation.inference import predict, predict_logits
 from pipeline.networks.normalise import normalise
+from pipeline.networks.sliding import Sliding
 from pipeline.networks.windows import window_boxes
 
 
@@ -100,9 +101,7 @@ def test_confidence_of_a_stride_four_network_is_its_own_softmax() -> None:
 def test_sliding_equals_whole_for_a_pointwise_network() -> None:
     image, network = picture(70, 150), Recorder()
     whole = predict_logits(Recorder(), image, size=None)
-    sliding = predict_logits(
-        network, image, size=None, mode="sliding", window=(64, 64), window_stride=(32, 48)
-    )
+    sliding = predict_logits(Sliding(network, (64, 64), (32, 48)), image, size=None)
     assert torch.allclose(whole, sliding, atol=1e-6)
     assert len(network.sizes) == 2 * 3
     assert set(network.sizes) == {(1, 3, 64, 64)}
@@ -110,7 +109,7 @@ def test_sliding_equals_whole_for_a_pointwise_network() -> None:
 
 def test_a_window_larger_than_the_picture_is_one_pass() -> None:
     network = Recorder()
-    predict(network, picture(40, 40), size=None, mode="sliding", window=(128, 128), window_stride=(64, 64))
+    predict(Sliding(network, (128, 128), (64, 64)), picture(40, 40), size=None)
     assert network.sizes == [(1, 3, 64, 64)]
 
 
@@ -143,9 +142,5 @@ def test_a_network_in_training_mode_is_refused() -> None:
 
 
 def test_unfit_windows_are_refused() -> None:
-    with pytest.raises(ValueError, match="window stride"):
-        predict_logits(Recorder(), picture(32, 32), size=None, mode="sliding")
     with pytest.raises(UserError, match=r"evaluate.window \[50, 64\] must be multiples of 32"):
-        predict(
-            Recorder(), picture(32, 32), size=None, mode="sliding", window=(50, 64), window_stride=(32, 32)
-        )
+        Sliding(Recorder(), (50, 64), (32, 32))

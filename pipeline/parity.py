@@ -1,0 +1,271 @@
+"""Does every network of the profiles export soundly? Before hours of training, with random weights.
+
+`python -m pipeline.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]` exports each network, compares ONNX with
+torch in the shapes of the export's own gate, prints the table of docs/parity.md and writes metrics/parity.json.
+Pictures are drawn (pipeline/data/scenes.py); what is fixed in size is tried at an eighth of its height and width.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from pipeline.data.scenes import draw_scene
+from pipeline.edge.errors import UserError
+from pipeline.edge.images import up_to_multiple
+from pipeline.evaluate import hardware
+from pipeline.evaluation.files import write_json
+from pipeline.networks.edge_graph import EdgeGraph
+from pipeline.networks.encoder_decoder import STRIDE, Segmenter
+from pipeline.networks.hrda import Hrda
+from pipeline.networks.normalise import normalise
+from pipeline.networks.segmenter import build_segmenter
+from pipeline.networks.sliding import as_evaluated
+from pipeline.networks.windows import Size, resize
+from pipeline.onnx_graph import differences, export_graph, parity_batches
+from pipeline.params import Params, load_params
+from pipeline.stage import main_guard
+
+SIZE = (128, 256)  # of networks that take any size; the gate adds 96 x 192 and 192 x 384
+SHRINK = 8  # of the sizes of networks that slide windows
+# A pixel is clear if its two best logits are further apart than this many times torch's own rounding error: either
+# logit may be off by one such error in torch and, its sums being ordered otherwise, somewhat more in ONNX.
+CLEAR = 4
+
+
+@dataclass(frozen=True)
+class Tie:
+    """What rounding alone can change in one batch."""
+
+    clear: np.ndarray  # bool (N, H, W): the best class is beyond rounding
+    error: float  # torch's largest float32 error in a logit
+
+
+def run(pairs: dict[str, Params], out: Path) -> dict[str, Any]:
+    """Try every pair; `out` is written after each, and its row is printed."""
+    result: dict[str, Any] = {
+        "weights": "random, seed 0",
+        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
+        | {"python": platform.python_version()},
+        "hardware": hardware(torch.device("cpu")),
+        "date": date.today().isoformat(),
+        "pairs": {},
+    }
+    _print_row("network", _COLUMNS)
+    _print_row("---", ["---"] * len(_COLUMNS))
+    for name, params in pairs.items():
+        started = time.perf_counter()
+        try:
+            row = try_pair(params)
+        except UserError as error:
+            row = {"opset": params.export.opset, "refused": str(error)}
+        result["pairs"][name] = row | {"seconds": round(time.perf_counter() - started, 1)}
+        write_json(out, result)
+        _print_row(name, _cells(row))
+    return result
+
+
+def try_pair(params: Params) -> dict[str, Any]:
+    """Build, export and compare one network.
+
+    Raises:
+        UserError: it cannot be built or exported, or fails in onnxruntime.
+    """
+    torch.manual_seed(0)
+    network = build_segmenter(params.network, pretrained=False).eval()
+    images = [draw_scene(0, i, "target", "night" if i % 2 else "fog", *SIZE).image for i in range(4)]
+    batches = parity_batches(images, params)
+    calibrate(network, torch.cat([normalise(torch.from_numpy(batch)) for batch in batches[:4]]))
+    graph = EdgeGraph(as_evaluated(params, network))
+    exact = as_evaluated(params, copy.deepcopy(network).double())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_graph(graph, path, params)
+        megabytes = path.stat().st_size / 1e6
+        found = list(differences(graph, path, batches))
+    ties = [tie(graph.network, exact, batch) for batch in batches]
+    on_clear = min(float(d.same[t.clear].mean()) for d, t in zip(found, ties, strict=True))
+    row = {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "megabytes": round(megabytes, 1),
+        "opset": params.export.opset,
+        "shapes": list({str(d.shape): d.shape for d in found}.values()),
+        "agreement": min(float(d.same.mean()) for d in found),
+        "clear": min(float(t.clear.mean()) for t in ties),
+        "agreement_on_clear": on_clear,
+        "torch_error": max(t.error for t in ties),
+        "confidence_difference": max(d.confidence for d in found),
+        "refused": None,
+    }
+    if on_clear < params.export.parity_agreement:
+        row["refused"] = (
+            f"torch and ONNX agree on {on_clear:.4f} of the clear pixels, below export.parity_agreement "
+            f"{params.export.parity_agreement}"
+        )
+    return row
+
+
+@torch.no_grad()
+def calibrate(network: Segmenter, images: Tensor) -> None:
+    """Random weights that hide no part of the network, where a fresh one would agree with anything.
+
+    Residual branches often start at 0 or at 1e-6 times their value: every scale becomes 0.5 to 1.5, every bias
+    N(0, 0.1). Batch norms take their running statistics from the pictures, so that no layer dies or explodes. The
+    logits of each class get mean 0 and standard deviation 1 over the pictures, and HRDA's attention likewise, so that
+    all classes occur and ties are rare; one class would otherwise win everywhere.
+    """
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 and name.endswith("bias"):
+            parameter.normal_(0, 0.1)
+        elif parameter.ndim == 1:
+            parameter.uniform_(0.5, 1.5)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the passes
+        norm.train()
+    network(images)
+    network.eval()
+    stages = network.encoder(images)
+    network.segmentation_head = nn.Sequential(network.segmentation_head, _spread(network.decode(stages)))
+    if isinstance(network, Hrda):
+        network.attention = nn.Sequential(network.attention, _spread(network.attention(stages)))
+
+
+def _spread(logits: Tensor) -> nn.Conv2d:
+    """A convolution of each channel by itself that gives these logits (B, C, h, w) mean 0 and deviation 1."""
+    channels = logits.shape[1]
+    conv = nn.Conv2d(channels, channels, 1, groups=channels)
+    deviation, mean = torch.std_mean(logits, dim=(0, 2, 3))
+    conv.weight.copy_((1 / deviation).view(-1, 1, 1, 1))
+    assert conv.bias is not None
+    conv.bias.copy_(-mean / deviation)
+    return conv
+
+
+@torch.inference_mode()
+def tie(network: nn.Module, exact: nn.Module, pixels: np.ndarray) -> Tie:
+    """Compare the network with itself in float64 on uint8 (N, H, W, 3)."""
+    size = (pixels.shape[1], pixels.shape[2])
+    images = normalise(torch.from_numpy(pixels))
+    logits = resize(network(images), size).double()
+    wanted = resize(exact(images.double()).double(), size)
+    error = float((logits - wanted).abs().max())
+    best = wanted.topk(2, dim=1).values
+    return Tie((best[:, 0] - best[:, 1] > CLEAR * error).numpy(), error)
+
+
+def profile_pairs(profiles: Iterable[Path]) -> Iterator[tuple[str, Params]]:
+    """The networks of params files with a name each, at a small size; files that share one give it twice."""
+    for path in profiles:
+        params = load_params(path)
+        slides = "sliding " if params.evaluate.mode == "sliding" else ""
+        around = "HRDA " if params.network.hrda else ""
+        yield f"{slides}{around}{params.network.architecture}/{params.network.encoder}", shrunk(params)
+
+
+def named_pair(pair: str, base: Path) -> tuple[str, Params]:
+    """`ARCHITECTURE/ENCODER` with the defaults of both, the rest from the params file `base`."""
+    architecture, _, encoder = pair.partition("/")
+    changes = {"network": {"architecture": architecture, "encoder": encoder}, "evaluate": {}}
+    return pair, shrunk(load_params(base, changes))
+
+
+def shrunk(params: Params) -> Params:
+    """The same network, its windows and pictures small enough for two cores."""
+    hrda, how = params.network.hrda, params.evaluate
+    if hrda is None and how.mode == "whole":
+        return params.model_copy(update={"data": params.data.model_copy(update={"size": SIZE})})
+    multiple = STRIDE if hrda is None else STRIDE * round(1 / hrda.scale)
+
+    def eighth(size: Size) -> Size:
+        return up_to_multiple((size[0] // SHRINK, size[1] // SHRINK), multiple)
+
+    if hrda is not None:
+        hrda = hrda.model_copy(update={"detail": eighth(hrda.detail)})
+    if how.window is not None and how.window_stride is not None:
+        windows = {"window": eighth(how.window), "window_stride": eighth(how.window_stride)}
+        how = how.model_copy(update=windows)
+    small = (params.data.size[0] // SHRINK, params.data.size[1] // SHRINK)
+    return params.model_copy(
+        update={
+            "data": params.data.model_copy(update={"size": small}),
+            "network": params.network.model_copy(update={"hrda": hrda}),
+            "evaluate": how,
+        }
+    )
+
+
+_COLUMNS = [
+    "weights",
+    "ONNX",
+    "shapes",
+    "same class",
+    "clear pixels",
+    "same class there",
+    "confidence differs by",
+    "torch's own error",
+    "verdict",
+]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    verdict = f"refused: {row['refused']}" if row["refused"] else "exports"
+    if "shapes" not in row:
+        return ["", "", "", "", "", "", "", "", verdict]
+    return [
+        f"{row['parameters'] / 1e6:.1f} M",
+        f"{row['megabytes']:.0f} MB",
+        str(len(row["shapes"])),
+        f"{100 * row['agreement']:.4f} %",
+        f"{100 * row['clear']:.3f} %",
+        f"{100 * row['agreement_on_clear']:.4f} %",
+        f"{row['confidence_difference']}/255",
+        f"{row['torch_error']:.0e}",
+        verdict,
+    ]
+
+
+def _print_row(name: str, cells: Sequence[str]) -> None:
+    print("| " + " | ".join([name, *cells]) + " |", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pipeline.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]`."""
+    parser = argparse.ArgumentParser(description="Try the ONNX export of networks with random weights.")
+    parser.add_argument(
+        "profiles", type=Path, nargs="*", help="params files (default: params.yaml and profiles/*.yaml)"
+    )
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        metavar="ARCHITECTURE/ENCODER",
+        help="these networks instead, with their defaults",
+    )
+    args = parser.parse_args(argv)
+    profiles = args.profiles or [Path("params.yaml"), *sorted(Path("profiles").glob("*.yaml"))]
+    pairs = (
+        dict(named_pair(p, profiles[0]) for p in args.pairs) if args.pairs else dict(profile_pairs(profiles))
+    )
+    result = run(pairs, Path("metrics") / "parity.json")
+    refused = [name for name, row in result["pairs"].items() if row["refused"]]
+    print(f"{len(pairs) - len(refused)} of {len(pairs)} export; metrics/parity.json", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard(main)
