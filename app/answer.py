@@ -104,7 +104,8 @@ def answer(
             views.append(View(name, models.title(name), None, {}))
             continue
         segmenter = models[name]
-        rule = (segmenter.manifest.training_size, segmenter.manifest.stride)
+        manifest = segmenter.manifest
+        rule = (manifest.training_size, manifest.stride, manifest.fixed_size)
         if rule not in fitted:  # models trained at one size share the fitted picture
             fitted[rule] = replace(segmenter.prepare(image), original=shown.shape[:2])
         result = segmenter.finish(segmenter.run(fitted[rule]))

@@ -36,6 +36,7 @@ from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
+from pipeline.variants.graph import keep_module_names
 from pipeline.workspace import Workspace
 
 PARITY_IMAGES = 4
@@ -67,20 +68,27 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         beside = Path(folder) / final.name
         export_graph(graph, beside, params)
         parity = check_parity(graph, beside, params, [*records["target"], *records["source"]])
-        model = onnx.load(beside)
         manifest = build_manifest(params, workspace, method, network, records, parity)
-        manifest["hashes"]["onnx"] = graph_hash(model)
-        checked = Manifest.from_dict(manifest, str(final))
-        onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
-        onnx.save(model, beside)
-        json_beside = Path(folder) / "manifest.json"
-        json_beside.write_text(checked.to_json(), encoding="utf-8")
-        os.replace(beside, final)
-        os.replace(json_beside, workspace.manifest(method))
+        checked = finish(beside, manifest, final)
     Console(stderr=True).print(
         f"{final}: {final.stat().st_size / 1e6:.1f} MB, agrees with torch on "
         f"{100 * parity['agreement_min']:.4f} % of the pixels at worst"
     )
+    return checked
+
+
+def finish(beside: Path, manifest: dict[str, Any], final: Path) -> Manifest:
+    """Give the .onnx file `beside` its hash and manifest, and put it and the .json in place as `final`."""
+    model = onnx.load(beside)
+    keep_module_names(model)
+    manifest["hashes"]["onnx"] = graph_hash(model)
+    checked = Manifest.from_dict(manifest, str(final))
+    onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
+    onnx.save(model, beside)
+    json_beside = beside.with_suffix(".json")
+    json_beside.write_text(checked.to_json(), encoding="utf-8")
+    os.replace(beside, final)
+    os.replace(json_beside, final.with_suffix(".json"))
     return checked
 
 
@@ -196,6 +204,7 @@ def build_manifest(
             "colour": "RGB",
             "stride": STRIDE,
             "training_size": list(params.data.size),
+            "fixed_size": None,
             "resize": "bilinear, aspect kept",
             "pad": "bottom and right, mean colour (124,116,104)",
         },

@@ -93,6 +93,12 @@ def fit_size(height: int, width: int, training_size: tuple[int, int]) -> tuple[i
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
+def fit_inside(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
+    """`fit_size` where the result must lie inside `size` as it is, upright pictures in a lying one too."""
+    scale = min(size[0] / height, size[1] / width)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 (H, W, 3) to uint8 (*size, 3), bilinear with Pillow's anti-aliasing."""
     height, width = size
@@ -102,15 +108,20 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def pad_to_multiple(image: np.ndarray, stride: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Pad (H, W, 3) at the bottom and right with the mean colour until H and W divide by `stride`.
+    """`pad_to_size` of the next H and W that divide by `stride`."""
+    height, width = image.shape[:2]
+    return pad_to_size(image, (-(-height // stride) * stride, -(-width // stride) * stride))
+
+
+def pad_to_size(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Pad (H, W, 3) at the bottom and right with the mean colour to `size`.
 
     Returns the padded picture and the (height, width) that it had, by which outputs are cut again.
     """
     height, width = image.shape[:2]
-    padded_height, padded_width = -(-height // stride) * stride, -(-width // stride) * stride
-    if (padded_height, padded_width) == (height, width):
-        return image, (height, width)
-    padded = np.empty((padded_height, padded_width, 3), np.uint8)
+    if size == (height, width):
+        return image, size
+    padded = np.empty((*size, 3), np.uint8)
     padded[:] = MEAN_COLOUR
     padded[:height, :width] = image
     return padded, (height, width)

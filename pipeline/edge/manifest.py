@@ -97,6 +97,12 @@ class Manifest:
         return height, width
 
     @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """(height, width) of the only pictures that the graph takes, one at a time; None where both are free."""
+        fixed = self.raw["input"].get("fixed_size")
+        return None if fixed is None else (fixed[0], fixed[1])
+
+    @property
     def metrics(self) -> dict[str, dict[str, Any] | None]:
         """Scores on "source" and "target" validation pictures; None where there were no labels."""
         return self.raw["metrics"]
@@ -135,6 +141,8 @@ def _look_up(raw: dict[str, Any], key: str, where: str) -> Any:
     value: Any = raw
     for part in key.split("."):
         if not isinstance(value, dict) or part not in value:
+            if key in _CAME_LATER:
+                return None
             raise BadModel(f"{where}: manifest key {key} is missing; export the model again.")
         value = value[part]
     return value
@@ -169,6 +177,10 @@ def _date(value: object) -> bool:
 
 def _size(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(_count(side) and side > 0 for side in value)
+
+
+def _size_or_null(value: object) -> bool:
+    return value is None or _size(value)
 
 
 def _stride(value: object) -> bool:
@@ -213,6 +225,7 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("input.colour", *_exactly("RGB")),
     ("input.stride", _stride, "a positive multiple of 4"),
     ("input.training_size", _size, "[height, width] in pixels"),
+    ("input.fixed_size", _size_or_null, "[height, width] in pixels or null"),
     ("input.resize", _text, "a text"),
     ("input.pad", _text, "a text"),
     ("output.classes", _text, "a text"),
@@ -232,3 +245,4 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("intended_use", _text, "a text"),
     ("known_failures", _texts, "a list of texts"),
 )
+_CAME_LATER = frozenset({"input.fixed_size"})  # null in files that were written before

@@ -14,7 +14,14 @@ import numpy as np
 
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import BadModel, ProviderMissing, UserError
-from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, resize_image
+from pipeline.edge.images import (
+    enlarge_nearest,
+    fit_inside,
+    fit_size,
+    pad_to_multiple,
+    pad_to_size,
+    resize_image,
+)
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
 if TYPE_CHECKING:
@@ -92,13 +99,20 @@ class Segmenter:
         return self.finish(self.run(self.prepare(image)))
 
     def prepare(self, image: np.ndarray) -> Prepared:
-        """Fit to the training size, aspect kept, and pad to the stride (the rule of every inference here)."""
+        """Fit to the training size, aspect kept, and pad to the stride (the rule of every inference here).
+
+        A model of one fixed size gets exactly that: upright pictures are fitted inside it, and all are padded to it.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 1:
             raise ValueError(f"expected a uint8 (H, W, 3) picture, got {image.dtype} {image.shape}")
         start = time.perf_counter()
         height, width = image.shape[:2]
-        resized = resize_image(image, fit_size(height, width, self.manifest.training_size))
-        padded, fitted = pad_to_multiple(resized, self.manifest.stride)
+        rule, fixed = self.manifest, self.manifest.fixed_size
+        fit = fit_size if fixed is None else fit_inside
+        resized = resize_image(image, fit(height, width, rule.training_size))
+        padded, fitted = (
+            pad_to_multiple(resized, rule.stride) if fixed is None else pad_to_size(resized, fixed)
+        )
         return Prepared(padded[None], fitted, (height, width), _since(start))
 
     def run(self, prepared: Prepared) -> RawOutput:
@@ -140,12 +154,13 @@ class Segmenter:
 def find_models(folder: Path) -> dict[str, Path]:
     """The .onnx files of a folder by name (file name without suffix), source_only first, then by name.
 
-    Raises UserError when there is none.
+    Variants (`mic.int8`) come after all others. Raises UserError when there is none.
     """
     files = [p for p in Path(folder).glob("*.onnx") if p.is_file()]
     if not files:
         raise UserError(f"No .onnx model in the folder {folder}: run the pipeline or name another folder.")
-    return {p.stem: p for p in sorted(files, key=lambda p: (not p.stem.startswith("source_only"), p.stem))}
+    files.sort(key=lambda p: ("." in p.stem, not p.stem.startswith("source_only"), p.stem))
+    return {p.stem: p for p in files}
 
 
 def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
