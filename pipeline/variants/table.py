@@ -15,7 +15,7 @@ from pipeline.machine import cores, machine
 from pipeline.variants.accuracy import Accuracy
 from pipeline.variants.latency import in_turn, network_ms, p50, sessions
 
-SAME = 0.05  # two times closer than this share of each other are called the same
+SAME = 0.1  # two times closer than this share of each other are called the same
 
 
 @dataclass(frozen=True)
