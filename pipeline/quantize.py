@@ -23,7 +23,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import pad_to_multiple
 from pipeline.edge.manifest import METADATA_KEY, Manifest
-from pipeline.edge.runtime import Segmenter
+from pipeline.edge.runtime import VARIANTS, Segmenter
 from pipeline.evaluate import target_pictures
 from pipeline.evaluation.files import write_json
 from pipeline.evaluation.scoring import spread
@@ -36,8 +36,6 @@ from pipeline.variants.fp16 import to_fp16
 from pipeline.variants.int8 import Quantiser, modules_in_float
 from pipeline.variants.table import File, recommended, rows
 from pipeline.workspace import Workspace
-
-VARIANTS = ("int8", "fp16", "fixed")
 
 
 @dataclass(frozen=True)

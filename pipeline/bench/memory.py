@@ -6,6 +6,7 @@ pictures through the evaluation, or through mic-edge). Imports are not counted.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,7 +61,7 @@ def _peak_of(kind: str, count: int, params_file: Path) -> float:
 
 def peak_mib(kind: str, count: int, params: Params, workspace: Workspace) -> float:
     """Peak memory of COUNT times the work, above what this process had taken before; MiB."""
-    before = 0.0 if torch.cuda.is_available() else memory_gib()
+    before = 0.0 if torch.cuda.is_available() else peak_of_process()
     if kind in ("step", "passes"):
         setup, first = train.set_up(params, workspace, "mic"), first_step(params)
         for step in range(first, first + count):
@@ -79,7 +80,15 @@ def peak_mib(kind: str, count: int, params: Params, workspace: Workspace) -> flo
         model = Segmenter(edge_model(params, workspace))
         with tempfile.TemporaryDirectory() as out:
             predict(edge_jobs(params, workspace, count, Path(out)), model, SAVED, False, lambda _: None)
-    return 1024 * (memory_gib() - before)
+    return 1024 * memory_gib() if torch.cuda.is_available() else peak_of_process() - before
+
+
+def peak_of_process() -> float:
+    """Peak memory of this process so far, MiB. Linux' ru_maxrss would begin with what the parent had."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 1024 * memory_gib()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -35,7 +35,8 @@ def _stay_in_float32(graph: GraphProto) -> None:
     for node in nodes:
         for i, name in enumerate(node.input):
             node.input[i] = unrounded.get(name, name)
+    nodes = [node for node in nodes if node.output[0] not in unrounded]
     used = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
     del graph.node[:]
-    graph.node.extend(n for n in nodes if not n.name.endswith((DOWN, BACK)) or n.output[0] in used)
+    graph.node.extend(node for node in nodes if not node.name.endswith(DOWN) or node.output[0] in used)
     del graph.value_info[:]  # the converter's are no longer true; runtimes infer their own

@@ -14,20 +14,19 @@ from pipeline.edge.runtime import Segmenter
 
 WARM_UP = 2
 ROUNDS = 30
-SECONDS = 15.0  # for all models together, warm-up not counted; three rounds in any case
+SECONDS = 15.0  # for all models together, warm-up not counted
+FEWEST = 3  # rounds, however long they take
 
 
-def in_turn(
-    runs: Mapping[str, Callable[[], float]], rounds: int = ROUNDS, seconds: float = SECONDS
-) -> dict[str, list[float]]:
+def in_turn(runs: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
     """What each run answers (its time), every round all of them: what slows the machine slows them alike."""
     for run in runs.values():
         for _ in range(WARM_UP):
             run()
     taken: dict[str, list[float]] = {name: [] for name in runs}
     started = time.perf_counter()
-    for number in range(rounds):
-        if number >= 3 and time.perf_counter() - started > seconds:
+    for number in range(ROUNDS):
+        if number >= FEWEST and time.perf_counter() - started > SECONDS:
             break
         for name, run in runs.items():
             taken[name].append(run())
