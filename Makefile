@@ -4,7 +4,7 @@ PORT ?= 7860
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint lock seeds
+.PHONY: demo test lint bench lock seeds
 
 demo: .venv/installed
 	dvc repro
@@ -18,6 +18,9 @@ lint: .venv/installed
 	ruff format --check .
 	pyright
 	lint-imports
+
+bench: .venv/installed
+	python -m pipeline.bench
 
 seeds: .venv/installed
 	python -m pipeline.ablation --methods source_only self_training mic --jobs 2

@@ -33,7 +33,7 @@ def add_endpoints(models: Models) -> None:
         return jpegs(cache, result, Style())[0], facts
 
     def compare(image: dict[str, Any] | None) -> tuple[str, str, dict[str, Any]]:
-        if len(models.names) < 2:
+        if len(models.full) < 2:
             raise gr.Error("There is one model only: use /segment.", print_exception=False)
         result = _answer(models, image, list(models.pair))
         assert result.comparison is not None

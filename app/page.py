@@ -56,7 +56,7 @@ class Page:
             with gr.Column(scale=8, min_width=320, elem_id="stage"):
                 self._lay_out_result()
         with gr.Accordion("Honest limits: what these models are for, and where they fail", open=False):
-            cards = (card(models.title(n), models[n].manifest, models.megabytes(n)) for n in models.names)
+            cards = (card(models.title(n), models[n].manifest, models.megabytes(n)) for n in models.full)
             gr.HTML(f"<div class='cards'>{''.join(cards)}</div>")
 
     def _lay_out_choice(self) -> None:

@@ -27,6 +27,7 @@ from pipeline import evaluate, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
 from pipeline.evaluation.files import write_json
+from pipeline.machine import machine
 from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params, read_yaml
 from pipeline.section import Section
 from pipeline.stage import main_guard
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = summary(scores, grid.seeds, against) | {
         "params": str(grid.params),
         "steps": load_params(grid.params, grid.set).train.steps,
-        "hardware": evaluate.hardware(device),
+        "hardware": machine(device.type),
         "date": datetime.date.today().isoformat(),
     }
     metrics = Path("metrics")

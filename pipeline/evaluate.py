@@ -7,7 +7,6 @@ picture) and evaluation/<method>/ (confusion matrix, predictions of some target 
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from collections.abc import Sequence
 from datetime import date
@@ -27,6 +26,7 @@ from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
+from pipeline.machine import machine
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
@@ -140,24 +140,9 @@ def protocol(
         "images": {"source": source.pictures, "target": target.pictures},
         "target_split": target_records[0].split if target_records else None,
         "target_labels": bool(target.images),
-        "hardware": hardware(device),
+        "hardware": machine(device.type),
         "date": date.today().isoformat(),
     }
-
-
-def hardware(device: torch.device) -> str:
-    """The machine that computes, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
-        ]
-        name = models[0] if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU {name}, {cores} cores"
 
 
 def trained_network(params: Params, weights: Path, method: str, device: torch.device) -> Segmenter:

@@ -34,6 +34,7 @@ from pipeline.networks.weights import load_weights
 from pipeline.onnx_graph import check_parity, export_graph
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
+from pipeline.variants.graph import keep_module_names
 from pipeline.workspace import Workspace
 
 SAMPLE_AGREEMENT = 0.99  # other CPUs round other ties
@@ -61,25 +62,36 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         beside = Path(folder) / final.name
         export_graph(graph, beside, params)
         parity = check_parity(graph, beside, params, [*records["target"], *records["source"]])
-        model = onnx.load(beside)
         manifest = build_manifest(params, workspace, method, network, records, parity)
-        # As it will be but for the manifest, which holds the hash and an answer of the rest.
-        onnx.helper.set_model_props(model, {METADATA_KEY: ""})
-        onnx.save(model, beside)
-        manifest["hashes"]["onnx"] = graph_sha256(beside)
-        manifest["sample"] = record_sample(beside, params, network.size_multiple, records["target"])
-        manifest["hashes"]["manifest"] = manifest_sha256(manifest)
-        checked = Manifest.from_dict(manifest, str(final))
-        onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
-        onnx.save(model, beside)
-        json_beside = Path(folder) / "manifest.json"
-        json_beside.write_text(checked.to_json(), encoding="utf-8")
-        os.replace(beside, final)
-        os.replace(json_beside, workspace.manifest(method))
+        checked = finish(beside, manifest, final, sample_picture(params, records["target"]))
     Console(stderr=True).print(
         f"{final}: {final.stat().st_size / 1e6:.1f} MB, agrees with torch on "
         f"{100 * parity['agreement_min']:.4f} % of the pixels at worst"
     )
+    return checked
+
+
+def finish(beside: Path, manifest: dict[str, Any], final: Path, picture: np.ndarray) -> Manifest:
+    """Give the .onnx file `beside` its manifest and put it and the .json in place as `final`.
+
+    The file is hashed as it is but for the manifest, which holds the hash and the file's own answer to `picture`,
+    uint8 (H, W, 3), for `mic-edge verify`.
+    """
+    model = onnx.load(beside)
+    keep_module_names(model)
+    onnx.helper.set_model_props(model, {METADATA_KEY: ""})
+    onnx.save(model, beside)
+    manifest["hashes"]["onnx"] = graph_sha256(beside)
+    stride, fixed = manifest["input"]["stride"], manifest["input"]["fixed_size"]
+    manifest["sample"] = record_sample(beside, sample_pixels(picture, stride, fixed and tuple(fixed)))
+    manifest["hashes"]["manifest"] = manifest_sha256(manifest)
+    checked = Manifest.from_dict(manifest, str(final))
+    onnx.helper.set_model_props(model, {METADATA_KEY: checked.to_json()})
+    onnx.save(model, beside)
+    json_beside = beside.with_suffix(".json")
+    json_beside.write_text(checked.to_json(), encoding="utf-8")
+    os.replace(beside, final)
+    os.replace(json_beside, final.with_suffix(".json"))
     return checked
 
 
@@ -163,10 +175,13 @@ def trained_classes(source: Sequence[Record]) -> list[int]:
     return [int(i) for i in np.flatnonzero(np.sum(counts, axis=0))]
 
 
-def record_sample(path: Path, params: Params, stride: int, target: Sequence[Record]) -> dict[str, Any]:
-    """The parity sample for `mic-edge verify`: export.sample or a target picture, and the file's own answer to it."""
-    picked = [*of_split(list(target), "val"), *target][0].image
-    pixels = sample_pixels(read_picture(params.export.sample or picked), stride, fixed_size(params))
+def sample_picture(params: Params, target: Sequence[Record]) -> np.ndarray:
+    """The picture that models are verified by: export.sample, or the first of the target."""
+    return read_picture(params.export.sample or [*of_split(list(target), "val"), *target][0].image)
+
+
+def record_sample(path: Path, pixels: np.ndarray) -> dict[str, Any]:
+    """The parity sample: `pixels`, uint8 (H, W, 3), and the file's own answer to them."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     answer = session.run(["classes", "confidence"], {"image": pixels[None]})
     classes, confidence = (np.asarray(a)[0] for a in answer)

@@ -80,8 +80,22 @@ class Evaluate(Section):
         return self
 
 
+class Int8(Section):
+    """The int8 variant of the ONNX file: what it is calibrated on and what it may lose."""
+
+    calibration_images: int = Field(
+        default=32, ge=1, description="unlabelled target training pictures that set the ranges"
+    )
+    budget_points: float = Field(
+        default=1.0, ge=0, description="mIoU points it may lose on the labelled target val split"
+    )
+    agreement: Share = Field(
+        default=0.98, description="without target labels: share of pixels that must keep their fp32 class"
+    )
+
+
 class Export(Section):
-    """The ONNX file."""
+    """The ONNX file and its variants."""
 
     opset: int = Field(default=18, ge=17, le=23, description="ONNX operator set")
     parity_agreement: Share = Field(
@@ -96,6 +110,10 @@ class Export(Section):
     )
     intended_use: str = Field(default="", description="one sentence for the manifest")
     known_failures: tuple[str, ...] = Field(default=(), description="sentences for the manifest")
+    int8: Int8 = Int8()
+    fp16_agreement: Share = Field(
+        default=0.99, description="share of pixels that must keep their fp32 class in the fp16 variant"
+    )
 
 
 class Params(Section):

@@ -48,6 +48,16 @@ class Workspace:
     def manifest(self, method: str) -> Path:
         return self.root / "models" / f"{method}.json"
 
+    def variant(self, method: str, variant: str) -> Path:
+        """`variant`: int8, fp16 or fixed; its manifest has the suffix .json."""
+        return self.root / "models" / f"{method}.{variant}.onnx"
+
+    def variants(self, method: str) -> Path:
+        return self.root / "metrics" / f"variants_{method}.json"
+
+    def latency(self, method: str) -> Path:
+        return self.root / "metrics" / f"latency_{method}.json"
+
     def submission(self, method: str, data_set: str) -> Path:
         return self.root / "submission" / f"{method}_{data_set}.zip"
 
@@ -65,6 +75,10 @@ class Workspace:
     @property
     def summary(self) -> Path:
         return self.root / "metrics" / "summary.json"
+
+    @property
+    def bench(self) -> Path:
+        return self.root / "metrics" / "bench.json"
 
     @property
     def report_dir(self) -> Path:

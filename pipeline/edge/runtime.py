@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
+# <name>.<variant>.onnx was made from <name>.onnx by `pipeline.quantize`.
+VARIANTS = ("int8", "fp16", "fixed")
+
 # name, element type, rank of the graph's input and outputs (the ONNX contract)
 _INPUT = ("image", "tensor(uint8)", 4)
 _OUTPUTS = (("classes", "tensor(uint8)", 3), ("confidence", "tensor(uint8)", 3))
@@ -144,12 +147,18 @@ class Segmenter:
 def find_models(folder: Path) -> dict[str, Path]:
     """The .onnx files of a folder by name (file name without suffix), source_only first, then by name.
 
-    Raises UserError when there is none.
+    Variants (mic.int8) come after all others. Raises UserError when there is none.
     """
     files = [p for p in Path(folder).glob("*.onnx") if p.is_file()]
     if not files:
         raise UserError(f"No .onnx model in the folder {folder}: run the pipeline or name another folder.")
-    return {p.stem: p for p in sorted(files, key=lambda p: (not p.stem.startswith("source_only"), p.stem))}
+    files.sort(key=lambda p: (is_variant(p.stem), not p.stem.startswith("source_only"), p.stem))
+    return {p.stem: p for p in files}
+
+
+def is_variant(name: str) -> bool:
+    """Whether a file of that name, without .onnx, was made from another .onnx file."""
+    return name.rpartition(".")[2] in VARIANTS and "." in name
 
 
 def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from app.__main__ import main
 from app.models import PHOTO, Models
 from app.page import examples
+from pipeline.edge.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +48,23 @@ def test_pairs(model_folder: Path, tmp_path: Path) -> None:
     assert Models(tmp_path).pair == (PHOTO, "mic")
     (tmp_path / "b.onnx").write_bytes((model_folder / "source_only.onnx").read_bytes())
     assert Models(tmp_path).pair == ("b", "mic")
+
+
+def test_variants_are_there_to_choose_and_loaded_when_chosen(model_folder: Path, tmp_path: Path) -> None:
+    for name in ("source_only", "mic"):
+        shutil.copy(model_folder / f"{name}.onnx", tmp_path)
+    shutil.copy(model_folder / "mic.onnx", tmp_path / "mic.int8.onnx")
+    (tmp_path / "mic.fp16.onnx").write_bytes(b"not a model")
+    models = Models(tmp_path)
+    assert models.pair == ("source_only", "mic")
+    assert models.names == ["source_only", "mic", "mic.fp16", "mic.int8"]
+    assert models.full == ["source_only", "mic"]
+    assert models.title("mic.int8") == "After adaptation (MIC), int8 for CPUs"
+    assert models["mic.int8"].path.name == "mic.int8.onnx"
+    with pytest.raises(UserError, match=r"mic\.fp16\.onnx is no ONNX model"):
+        models["mic.fp16"]
+    (tmp_path / "source_only.onnx").unlink()
+    assert Models(tmp_path).pair == (PHOTO, "mic")
 
 
 def test_the_page_needs_no_torch() -> None:

@@ -43,9 +43,18 @@ def test_scores_may_be_null_where_there_are_no_labels(manifest_dict: dict[str, A
     assert Manifest.from_dict(manifest_dict).metrics["target"] is None
 
 
+def test_a_size_may_be_fixed(manifest_dict: dict[str, Any]) -> None:
+    assert Manifest.from_dict(manifest_dict).fixed_size is None, "as in files made before"
+    for written, read in ((None, None), ([64, 128], (64, 128))):
+        put(manifest_dict, "input.fixed_size", written)
+        assert Manifest.from_dict(manifest_dict).fixed_size == read
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("input.fixed_size", [64]),
+        ("input.fixed_size", [64, 0]),
         ("schema_version", "1"),
         ("name", ""),
         ("seed", -1),

@@ -127,9 +127,34 @@ def test_unknown_provider_and_zero_threads_are_usage_errors(tiny_model: Path) ->
 
 
 def test_find_models_puts_the_baseline_first(tmp_path: Path) -> None:
-    for name in ("mic.onnx", "source_only.onnx", "a.onnx", "mic.json"):
+    for name in ("mic.onnx", "source_only.onnx", "a.onnx", "mic.json", "b.v2.onnx"):
         (tmp_path / name).touch()
-    assert list(find_models(tmp_path)) == ["source_only", "a", "mic"]
+    assert list(find_models(tmp_path)) == ["source_only", "a", "b.v2", "mic"]
     assert find_models(tmp_path)["mic"] == tmp_path / "mic.onnx"
     with pytest.raises(UserError, match=r"No \.onnx model in the folder .*nowhere"):
         find_models(tmp_path / "nowhere")
+
+
+def test_find_models_puts_variants_last(tmp_path: Path) -> None:
+    for name in ("mic", "mic.int8", "source_only.fp16", "source_only", "source_only.fixed"):
+        (tmp_path / f"{name}.onnx").touch()
+    variants = ["source_only.fixed", "source_only.fp16", "mic.int8"]
+    assert list(find_models(tmp_path)) == ["source_only", "mic", *variants]
+
+
+@pytest.mark.parametrize("size", [(40, 90), (90, 40), (64, 128), (300, 300)])
+def test_a_fixed_size_is_what_every_picture_gets(
+    make_model: Callable[..., Path], manifest_dict: dict[str, Any], size: tuple[int, int]
+) -> None:
+    manifest_dict["input"]["fixed_size"] = [64, 160]
+    manifest_dict["input"]["training_size"] = [60, 140]
+    segmenter = Segmenter(make_model(manifest=json.dumps(manifest_dict)))
+    image = np.full((*size, 3), (10, 200, 30), np.uint8)
+    prepared = segmenter.prepare(image)
+    assert prepared.pixels.shape == (1, 64, 160, 3)
+    height, width = prepared.fitted
+    assert height == 60 or width == 140, "as large as fits, upright pictures too"
+    assert (prepared.pixels[0, :height, :width] == (10, 200, 30)).all()
+    assert (prepared.pixels[0, height:] == (124, 116, 104)).all()
+    assert (prepared.pixels[0, :, width:] == (124, 116, 104)).all()
+    assert (segmenter.segment(image).classes == 1).all()

@@ -1,0 +1,142 @@
+"""Inference: what evaluation and mic-edge add to the time of the network, and the .onnx file against torch."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.bench.row import Row, medians_in_turn
+from pipeline.data.index import read_index
+from pipeline.data.pictures import read_picture
+from pipeline.edge.images import read_image, resize_image
+from pipeline.edge.predict import Job, predict
+from pipeline.edge.runtime import Prepared, Segmenter
+from pipeline.evaluate import target_pictures, trained_network
+from pipeline.evaluation.inference import predict_as
+from pipeline.evaluation.scoring import score_pictures
+from pipeline.machine import cores
+from pipeline.networks.edge_graph import EdgeGraph
+from pipeline.params import Params
+from pipeline.workspace import Workspace
+
+PROJECT = Path(__file__).resolve().parents[2]
+NIGHT_MODEL = PROJECT / "models" / "night" / "mic.onnx"
+EXAMPLES = PROJECT / "app" / "examples"
+SAVED = ("overlay", "index", "json")  # what mic-edge saves where nothing else is asked for
+PICTURES = 20
+ROUNDS = 5
+ONNX_SIZE = (512, 1024)
+
+
+def rows(params: Params, workspace: Workspace) -> list[Row]:
+    """Evaluation, mic-edge, onnxruntime."""
+    return [evaluation(params, workspace), edge(params, workspace), onnx_against_torch(params, workspace)]
+
+
+def evaluation(params: Params, workspace: Workspace) -> Row:
+    """Scoring pictures from disk against the network alone on the same tensors."""
+    method, device = params.methods[-1], torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = trained_network(params, workspace.weights(method), method, device)
+    records = target_pictures(read_index(workspace.index("target")))[:PICTURES]
+    inputs: list[Tensor] = []
+
+    def kept(images: Tensor) -> Tensor:
+        inputs.append(images)
+        return network(images)
+
+    kept.size_multiple = network.size_multiple  # type: ignore[attr-defined]
+    for record in records:
+        predict_as(params, kept, read_picture(record.image), device)
+
+    def alone() -> None:
+        with torch.inference_mode():
+            for images in inputs:
+                network(images)
+
+    whole, bare = medians_in_turn(
+        lambda: _seconds(lambda: score_pictures(network, records, params, device, method)),
+        lambda: _seconds(alone),
+        ROUNDS,
+    )
+    detail = f"{len(records)} pictures scored {1000 * whole:.0f} ms, network alone {1000 * bare:.0f} ms ({device.type})"
+    return Row("evaluate", whole / bare, 1.15, detail)
+
+
+def edge(params: Params, workspace: Workspace) -> Row:
+    """mic-edge from picture files to saved results against session.run alone on the same pictures."""
+    path = edge_model(params, workspace)
+    model = Segmenter(path)
+    with tempfile.TemporaryDirectory() as out:
+        jobs = edge_jobs(params, workspace, PICTURES, Path(out))
+        prepared: list[Prepared] = [model.prepare(read_image(job.source)) for job in jobs]
+
+        def alone() -> None:
+            for picture in prepared:
+                model.run(picture)
+
+        whole, bare = medians_in_turn(
+            lambda: _seconds(lambda: predict(jobs, model, SAVED, False, lambda _: None)),
+            lambda: _seconds(alone),
+            ROUNDS,
+        )
+    sizes = "x".join(map(str, model.manifest.training_size))
+    return Row(
+        "edge_image",
+        whole / bare,
+        1.25,
+        f"{len(jobs)} pictures to {', '.join(SAVED)} {1000 * whole:.0f} ms, session.run alone {1000 * bare:.0f} ms "
+        f"({path.parent.name}/{path.name} at {sizes})",
+    )
+
+
+def edge_model(params: Params, workspace: Workspace) -> Path:
+    """The night model that ships with the project, whose size is an edge device's, or what is in the workspace."""
+    return NIGHT_MODEL if NIGHT_MODEL.exists() else workspace.onnx(params.methods[-1])
+
+
+def edge_jobs(params: Params, workspace: Workspace, count: int, out: Path) -> list[Job]:
+    """`count` pictures for mic-edge, the page's examples over and over, or the target's where those are missing."""
+    pictures = sorted(EXAMPLES.glob("*.jpg")) or [
+        Path(record.image) for record in target_pictures(read_index(workspace.index("target")))
+    ]
+    return [Job(path, out / f"{i:03d}") for i, path in enumerate(islice(cycle(pictures), count))]
+
+
+def onnx_against_torch(params: Params, workspace: Workspace) -> Row:
+    """The exported file in onnxruntime against the network that it was exported from, on as many CPU threads."""
+    method, threads = params.methods[-1], cores()
+    graph = EdgeGraph(trained_network(params, workspace.weights(method), method, torch.device("cpu")))
+    model = Segmenter(workspace.onnx(method), threads=threads)
+    record = target_pictures(read_index(workspace.index("target")))[0]
+    pixels = resize_image(read_picture(record.image), ONNX_SIZE)[None]
+    prepared, image = Prepared(pixels, ONNX_SIZE, ONNX_SIZE, 0.0), torch.from_numpy(pixels)
+
+    def eager() -> None:
+        with torch.inference_mode():
+            graph(image)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    torch_seconds, onnx_seconds = medians_in_turn(
+        lambda: _seconds(eager), lambda: _seconds(lambda: model.run(prepared)), ROUNDS
+    )
+    torch.set_num_threads(before)
+    detail = (
+        f"{method} at {ONNX_SIZE[0]}x{ONNX_SIZE[1]}, {threads} CPU threads: torch eager (channels last) "
+        f"{1000 * torch_seconds:.0f} ms, onnxruntime {1000 * onnx_seconds:.0f} ms"
+    )
+    return Row("onnx_vs_torch", torch_seconds / onnx_seconds, 1.8, detail, at_least=True)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

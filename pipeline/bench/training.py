@@ -1,0 +1,82 @@
+"""Training: a MIC step against the passes that it cannot avoid, and the loader against the step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pipeline import preflight, train
+from pipeline.adaptation.cross_entropy import segmentation_loss
+from pipeline.bench.row import Row, medians_in_turn
+from pipeline.data.loaders import Batch
+from pipeline.networks.normalise import normalise
+from pipeline.params import Params
+from pipeline.training.step import Setup, train_step
+from pipeline.workspace import Workspace
+
+ROUNDS = 10
+
+
+def rows(params: Params, workspace: Workspace) -> list[Row]:
+    """Step and loader."""
+    setup = train.set_up(params, workspace, "mic")
+    step = first_step(params)
+    batch = setup.batches[step]
+    mic, bare = medians_in_turn(
+        lambda: seconds(setup, lambda: train_step(setup, batch, step, params)),
+        lambda: seconds(setup, lambda: unavoidable_passes(setup, batch, step)),
+        ROUNDS,
+    )
+    _, _, loading = preflight.time_loader(setup, params, step)
+    images = 2 * params.train.batch_size
+    passes = (
+        f"{setup.algorithm.passes(step)} student passes forward and backward, 1 teacher forward, optimiser"
+    )
+    return [
+        Row("mic_step", mic / bare, 1.10, f"MIC step {1000 * mic:.0f} ms, {passes} {1000 * bare:.0f} ms"),
+        Row(
+            "loader",
+            mic / loading,
+            preflight.LOADER_BUDGET,
+            f"loader {images / loading:.1f} images/s with {params.train.workers} workers and nothing else running, "
+            f"step {images / mic:.1f} images/s",
+            at_least=True,
+        ),
+    ]
+
+
+def first_step(params: Params) -> int:
+    """The first step with all losses."""
+    return min(params.train.uda.start_step, params.train.steps - 1)
+
+
+def unavoidable_passes(setup: Setup, batch: Batch, step: int) -> None:
+    """As many student passes as the step has, one teacher forward, the optimiser: no mixing, masks or augmentation."""
+    fabric, student = setup.fabric, setup.student
+    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    images, label = normalise(tensors["source_image"]), tensors["source_label"]
+    student.train()
+    setup.optimiser.zero_grad(set_to_none=True)
+    with fabric.autocast(), torch.no_grad():
+        assert setup.algorithm.teacher is not None
+        setup.algorithm.teacher(images)
+    for _ in range(setup.algorithm.passes(step)):
+        with fabric.autocast():
+            loss = segmentation_loss(student(images), label)
+        fabric.backward(loss)
+    setup.optimiser.step()
+
+
+def seconds(setup: Setup, work: Callable[[], object]) -> float:
+    """Time of some work on the training device."""
+    cuda = setup.fabric.device.type == "cuda"
+    if cuda:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
