@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from pipeline.data.scenes import draw_scene
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
-from pipeline.evaluate import hardware
 from pipeline.evaluation.files import write_json
+from pipeline.machine import machine
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import STRIDE, Segmenter
 from pipeline.networks.hrda import Hrda
@@ -61,7 +61,7 @@ def run(pairs: dict[str, Params], out: Path) -> dict[str, Any]:
         "weights": "random, seed 0",
         "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
         | {"python": platform.python_version()},
-        "hardware": hardware(torch.device("cpu")),
+        "hardware": machine("cpu"),
         "date": date.today().isoformat(),
         "pairs": {},
     }

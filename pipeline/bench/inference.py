@@ -15,8 +15,9 @@ from pipeline.bench.row import Row, medians_in_turn
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.images import read_image, resize_image
-from pipeline.edge.predict import Job, predict
+from pipeline.edge.predict import predict_pictures
 from pipeline.edge.runtime import Prepared, Segmenter
+from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
@@ -74,14 +75,14 @@ def edge(params: Params, workspace: Workspace) -> Row:
     model = Segmenter(path)
     with tempfile.TemporaryDirectory() as out:
         jobs = edge_jobs(params, workspace, PICTURES, Path(out))
-        prepared: list[Prepared] = [model.prepare(read_image(job.source)) for job in jobs]
+        prepared: list[Prepared] = [model.prepare(read_image(job.path)) for job in jobs]
 
         def alone() -> None:
             for picture in prepared:
                 model.run(picture)
 
         whole, bare = medians_in_turn(
-            lambda: _seconds(lambda: predict(jobs, model, SAVED, False, lambda _: None)),
+            lambda: _seconds(lambda: save_results(jobs, model)),
             lambda: _seconds(alone),
             ROUNDS,
         )
@@ -100,12 +101,18 @@ def edge_model(params: Params, workspace: Workspace) -> Path:
     return NIGHT_MODEL if NIGHT_MODEL.exists() else workspace.onnx(params.methods[-1])
 
 
-def edge_jobs(params: Params, workspace: Workspace, count: int, out: Path) -> list[Job]:
+def edge_jobs(params: Params, workspace: Workspace, count: int, out: Path) -> list[Source]:
     """`count` pictures for mic-edge, the page's examples over and over, or the target's where those are missing."""
     pictures = sorted(EXAMPLES.glob("*.jpg")) or [
         Path(record.image) for record in target_pictures(read_index(workspace.index("target")))
     ]
-    return [Job(path, out / f"{i:03d}") for i, path in enumerate(islice(cycle(pictures), count))]
+    chosen = enumerate(islice(cycle(pictures), count))
+    return [Source("picture", path, out / f"{i:03d}") for i, path in chosen]
+
+
+def save_results(jobs: list[Source], model: Segmenter) -> None:
+    """What `mic-edge predict` does with pictures."""
+    predict_pictures(jobs, model, SAVED, False, {"model": model.manifest.name}, lambda *_: None)
 
 
 def onnx_against_torch(params: Params, workspace: Workspace) -> Row:

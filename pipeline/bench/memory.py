@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 
 from pipeline import train
-from pipeline.bench.inference import SAVED, edge_jobs, edge_model
+from pipeline.bench.inference import edge_jobs, edge_model, save_results
 from pipeline.bench.row import Row
 from pipeline.bench.training import first_step, unavoidable_passes
 from pipeline.data.index import read_index
-from pipeline.edge.predict import predict
 from pipeline.edge.runtime import Segmenter
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.scoring import score_pictures
@@ -79,7 +78,7 @@ def peak_mib(kind: str, count: int, params: Params, workspace: Workspace) -> flo
     else:
         model = Segmenter(edge_model(params, workspace))
         with tempfile.TemporaryDirectory() as out:
-            predict(edge_jobs(params, workspace, count, Path(out)), model, SAVED, False, lambda _: None)
+            save_results(edge_jobs(params, workspace, count, Path(out)), model)
     return 1024 * memory_gib() if torch.cuda.is_available() else peak_of_process() - before
 
 
