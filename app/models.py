@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.edge.errors import UserError
 from pipeline.edge.runtime import Segmenter, find_models
 
@@ -35,7 +33,7 @@ class Models:
         self._segmenters = {name: Segmenter(path, provider) for name, path in find_models(folder).items()}
         self.provider = provider
         for segmenter in self._segmenters.values():  # the first run is slow, and is nobody's request here
-            segmenter.segment(np.zeros((*segmenter.manifest.training_size, 3), np.uint8))
+            segmenter.warm_up()
 
     def __getitem__(self, name: str) -> Segmenter:
         """The model of that name; raises UserError that lists the names."""
