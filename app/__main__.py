@@ -11,7 +11,7 @@ from pathlib import Path
 from app.limits import MAX_FILE, QUEUE_LENGTH, SESSIONS
 from app.models import Models
 from pipeline.edge.errors import UserError
-from pipeline.edge.runtime import PROVIDERS
+from pipeline.edge.providers import PROVIDERS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (0.0.0.0: every network)")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="public link by way of gradio's servers")
-    parser.add_argument("--provider", choices=sorted(PROVIDERS), default="cpu", help="where the networks run")
+    parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="where the networks run")
     options = parser.parse_args(argv)
     try:
         serve(Models(options.models, options.provider), options.host, options.port, options.share)

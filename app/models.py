@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.edge.errors import UserError
 from pipeline.edge.runtime import Segmenter, find_models, is_variant
 
@@ -49,7 +47,7 @@ class Models:
         if name not in self._segmenters:
             segmenter = Segmenter(self._paths[name], self.provider)
             # The first run is slow: it shall not be timed as a request.
-            segmenter.segment(np.zeros((*segmenter.manifest.training_size, 3), np.uint8))
+            segmenter.warm_up()
             self._segmenters[name] = segmenter
         return self._segmenters[name]
 

@@ -46,13 +46,20 @@ class Row:
         return asdict(self)
 
 
-def bench(models: list[Path], sizes: list[Size], runs: int, provider: str, threads: int | None) -> list[Row]:
+def bench(
+    models: list[Path],
+    sizes: list[Size],
+    runs: int,
+    provider: str,
+    threads: int | None,
+    allow_cpu: bool = False,
+) -> list[Row]:
     """Rows by size, then model. No `sizes`: the training size of the first model.
 
     The models take turns, picture by picture, so that a machine that slows down slows them all. Reading and
     writing files is not counted. Raises BadModel and ProviderMissing as Segmenter does.
     """
-    segmenters = [Segmenter(path, provider, threads) for path in models]
+    segmenters = [Segmenter(path, provider, threads, allow_cpu) for path in models]
     rows: list[Row] = []
     for size in sizes or [segmenters[0].manifest.training_size]:
         picture = _picture(size)
@@ -76,7 +83,7 @@ def bench(models: list[Path], sizes: list[Size], runs: int, provider: str, threa
                     str(path),
                     size,
                     network_sizes[i],
-                    provider,
+                    segmenters[i].provider,
                     threads,
                     runs,
                     p50,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
+from pipeline.edge.providers import PROVIDERS
 
 # numpy, Pillow and onnxruntime are imported by the commands: --help and usage errors stay quick.
 
@@ -120,8 +121,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="where to run (default: cpu)")
     parser.add_argument(
-        "--provider", choices=("cpu", "cuda"), default="cpu", help="where to run (default: cpu)"
+        "--allow-cpu", action="store_true", help="where the provider is missing, warn and run on the CPU"
     )
     parser.add_argument(
         "--threads", type=_count("threads"), metavar="N", help="CPU threads (default: all cores)"
@@ -164,7 +166,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     video = next((source for source in sources if source.kind != "picture"), None)
     if video is not None:
         require_pyav(video.path)
-    segmenter = Segmenter(arguments.model, arguments.provider, arguments.threads)
+    segmenter = Segmenter(arguments.model, arguments.provider, arguments.threads, arguments.allow_cpu)
     safe = arguments.palette == "safe"
     # A service is stopped this way: what is half-written goes, what a camera recorded is kept, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -184,7 +186,8 @@ def _info(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from pipeline.edge.bench import bench, table
 
-    rows = bench(arguments.models, arguments.size, arguments.runs, arguments.provider, arguments.threads)
+    machine = arguments.provider, arguments.threads, arguments.allow_cpu
+    rows = bench(arguments.models, arguments.size, arguments.runs, *machine)
     print("\n".join(json.dumps(row.as_json()) for row in rows) if arguments.json else table(rows))
     return 0
 

@@ -1,33 +1,23 @@
-"""One model in onnxruntime: pictures in, class ids and confidence out; for mic-edge and the page alike."""
+"""One model: pictures in, class ids and confidence out; for mic-edge and the page alike."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.edge.backend import reason
+from pipeline.edge.checksum import embedded_manifest
 from pipeline.edge.classes import NUM_CLASSES
-from pipeline.edge.errors import BadModel, ProviderMissing, UserError
+from pipeline.edge.errors import BadModel, UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.edge.manifest import METADATA_KEY, Manifest
-
-if TYPE_CHECKING:
-    import onnxruntime
-
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+from pipeline.edge.providers import open_model
 
 # <name>.<variant>.onnx was made from <name>.onnx by `pipeline.quantize`.
 VARIANTS = ("int8", "fp16", "fixed")
-
-# name, element type, rank of the graph's input and outputs (the ONNX contract)
-_INPUT = ("image", "tensor(uint8)", 4)
-_OUTPUTS = (("classes", "tensor(uint8)", 3), ("confidence", "tensor(uint8)", 3))
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Segmentation:
     confidence: np.ndarray
     """float32 (ceil(h/4), ceil(w/4)) in 0..1; h, w is the size that the network saw, without the pad."""
     milliseconds: dict[str, float]
-    """Time for "prepare" (fit, pad), "network" (session.run alone) and "finish" (cut, enlarge)."""
+    """Time for "prepare" (fit, pad), "network" (alone) and "finish" (cut, enlarge)."""
 
     @property
     def mean_confidence(self) -> float:
@@ -70,25 +60,39 @@ class RawOutput:
 class Segmenter:
     """An .onnx file of the contract, loaded; `segment` may be called from several threads.
 
-    Raises BadModel for a file that is none or breaks the contract, ProviderMissing when `provider` ("cpu" or
-    "cuda") would not be the one that runs. `threads` bounds the CPU threads of one run (None: all cores).
+    `provider` is one of pipeline.edge.providers and the attribute tells which one runs: another one than was asked
+    for only with `allow_cpu`, which takes the CPU with a warning on stderr where the provider is missing. `threads`
+    bounds the CPU threads of one run (None: all cores).
+
+    Raises BadModel for a file that is none or breaks the contract, ProviderMissing where `provider` would not be the
+    one that runs.
     """
 
-    def __init__(self, path: str | Path, provider: str = "cpu", threads: int | None = None) -> None:
-        if provider not in PROVIDERS:
-            raise UserError(f"Unknown provider {provider!r}: use {' or '.join(PROVIDERS)}.")
-        if threads is not None and threads < 1:
-            raise UserError(f"{threads} threads: use 1 or more.")
+    def __init__(
+        self, path: str | Path, provider: str = "cpu", threads: int | None = None, allow_cpu: bool = False
+    ) -> None:
         self.path = Path(path)
-        self.provider = provider
-        self._session = _start(self.path, provider, threads)
-        _check_graph(self._session, self.path)
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = embedded_manifest(self.path)
         if not text:
             raise BadModel(
                 f"{self.path} holds no manifest (metadata key {METADATA_KEY}); export it with mic-adapt."
             )
         self.manifest = Manifest.from_json(text, str(self.path))
+        self._backend = open_model(self.path, provider, threads, allow_cpu)
+        self.provider = self._backend.provider
+        if self.provider == "tensorrt":
+            self.warm_up()
+
+    def warm_up(self) -> None:
+        """Run blank pictures, so that the first real one waits for nothing that is done once.
+
+        They are one of the training size and the flattest and the steepest there can be: between these lie all
+        sizes, for which TensorRT builds its engine.
+        """
+        height, width = self.manifest.training_size
+        longest = max(height, width)
+        for size in ((height, width), (1, longest), (longest, 1)):
+            self.run(self.prepare(np.zeros((*size, 3), np.uint8)))
 
     def segment(self, image: np.ndarray) -> Segmentation:
         """uint8 (H, W, 3) RGB at its own size -> classes at that size, confidence at the network's."""
@@ -109,17 +113,16 @@ class Segmenter:
         return Prepared(padded[None], fitted, (height, width), _since(start))
 
     def run(self, prepared: Prepared) -> RawOutput:
-        """session.run alone. Raises BadModel when the outputs break the contract."""
+        """The network alone. Raises BadModel when the outputs break the contract."""
         start = time.perf_counter()
         try:
-            outputs = self._session.run(["classes", "confidence"], {"image": prepared.pixels})
+            classes, confidence = self._backend.run(prepared.pixels)
         except Exception as error:  # onnxruntime has a type for each kind of failure
             size = "{} x {}".format(*prepared.pixels.shape[1:3])
             raise BadModel(
-                f"{self.path} failed on a {size} input ({_first_line(error)}); export it again."
+                f"{self.path} failed on a {size} input ({reason(error)}); export it again."
             ) from None
         milliseconds = _since(start)
-        classes, confidence = (np.asarray(output) for output in outputs)
         height, width = prepared.pixels.shape[1:3]
         if classes.shape != (1, height, width) or confidence.shape != (1, height // 4, width // 4):
             raise BadModel(
@@ -159,77 +162,6 @@ def find_models(folder: Path) -> dict[str, Path]:
 def is_variant(name: str) -> bool:
     """Whether a file of that name, without .onnx, was made from another .onnx file."""
     return name.rpartition(".")[2] in VARIANTS and "." in name
-
-
-def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise BadModel(f"No such model: {path}; check the path.")
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise ProviderMissing(
-            f"onnxruntime does not load ({_first_line(error)}); install it again."
-        ) from None
-    wanted = PROVIDERS[provider]
-    if wanted not in ort.get_available_providers():
-        raise ProviderMissing(
-            f"Provider {provider} is not in onnxruntime {ort.__version__}: install mic-adapt[gpu] or use cpu."
-        )
-    ort.set_default_logger_severity(4)  # errors come as exceptions; its log lines would repeat them
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    # Shapes vary from picture to picture: a memory plan each is waste. The arena stays on, for it is bounded
-    # (pictures are fitted to one size), and without it every run pays 3 to 12 % for fresh pages.
-    options.enable_mem_pattern = False
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    providers: list[Any] = [PROVIDERS["cpu"]]
-    if provider == "cuda":
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses; stdout is for JSON lines
-            ort.preload_dlls()
-        # The exhaustive search of convolution algorithms would be repeated for every new shape.
-        cuda = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
-        providers.insert(0, (wanted, cuda))
-    try:
-        session = ort.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
-    except Exception as error:  # onnxruntime has a type for each kind of failure
-        if provider != "cpu" and _is_provider_failure(error):
-            raise ProviderMissing(_not_running(provider, _first_line(error))) from None
-        raise BadModel(
-            f"{path} is no ONNX model that loads ({_first_line(error)}); export it again."
-        ) from None
-    if session.get_providers()[0] != wanted:
-        raise ProviderMissing(_not_running(provider, "onnxruntime fell back to the CPU"))
-    return session
-
-
-def _check_graph(session: onnxruntime.InferenceSession, path: Path) -> None:
-    for kind, nodes, wanted in (
-        ("input", session.get_inputs(), (_INPUT,)),
-        ("output", session.get_outputs(), _OUTPUTS),
-    ):
-        found = tuple((n.name, n.type, len(n.shape)) for n in nodes)
-        if sorted(found) != sorted(wanted):
-            shown = ", ".join(f"{name} {dtype} of rank {rank}" for name, dtype, rank in found)
-            raise BadModel(
-                f"{path}: the {kind}s are {shown or 'none'}, not those of a mic-adapt model; export it again."
-            )
-
-
-def _is_provider_failure(error: Exception) -> bool:
-    return any(word in str(error) for word in ("CUDA", "cuda", "cudnn", "CUDNN", "cublas"))
-
-
-def _not_running(provider: str, reason: str) -> str:
-    return (
-        f"Provider {provider} does not run here ({reason}): check the driver and CUDA libraries, or use cpu."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip()) or type(error).__name__
-    line = text.splitlines()[0].strip().rstrip(".")
-    return line if len(line) <= 200 else line[:197] + "..."
 
 
 def _since(start: float) -> float:

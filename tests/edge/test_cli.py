@@ -151,7 +151,7 @@ def test_mistakes_are_sentences_with_their_exit_code(
         (2, "is a file", ("predict", picture, *model, "--out", picture)),
         (2, "required", ("predict", picture, "--out", out)),
         (3, "No such model", ("predict", picture, "--model", tmp_path / "nowhere.onnx", "--out", out)),
-        (3, "no ONNX model that loads", ("info", tmp_path / "text.onnx")),
+        (3, "no sound ONNX file", ("info", tmp_path / "text.onnx")),
         (3, "holds no manifest", ("info", make_model(manifest=None))),
         (
             3,

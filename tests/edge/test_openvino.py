@@ -1,0 +1,109 @@
+"""OpenVINO reads the same file and answers the same; without it, the error says what to install."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.edge.backend import warn
+from pipeline.edge.errors import BadModel, ProviderMissing
+from pipeline.edge.images import read_image
+from pipeline.edge.runtime import Segmenter
+
+openvino = pytest.importorskip("openvino")
+
+NIGHT = Path(__file__).resolve().parents[2] / "models/night/mic.onnx"
+EXAMPLES = Path(__file__).resolve().parents[2] / "app/examples"
+
+
+def random_picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_results_and_manifest_are_those_of_onnxruntime(tiny_model: Path) -> None:
+    segmenter, reference = Segmenter(tiny_model, "openvino", threads=1), Segmenter(tiny_model)
+    assert segmenter.provider == "openvino"
+    assert segmenter.manifest == reference.manifest
+    for size in ((64, 128), (100, 70), (33, 500), (500, 33)):
+        picture = random_picture(*size)
+        found, wanted = segmenter.segment(picture), reference.segment(picture)
+        np.testing.assert_array_equal(found.classes, wanted.classes)
+        np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1.01 / 255)
+
+
+def test_shipped_model_agrees_on_pictures() -> None:
+    segmenter, reference = Segmenter(NIGHT, "openvino"), Segmenter(NIGHT)
+    lower = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    least = 0.95 if lower else 0.9999
+    for name in ("night_highway.jpg", "fog_drawn.png"):
+        picture = read_image(EXAMPLES / name)
+        found, wanted = segmenter.segment(picture), reference.segment(picture)
+        assert (found.classes == wanted.classes).mean() >= least
+        assert len(np.unique(found.classes)) > 3
+
+
+def test_several_threads_get_answers_of_their_own(tiny_model: Path) -> None:
+    segmenter = Segmenter(tiny_model, "openvino")
+    pictures = [random_picture(*size) for size in ((64, 128), (100, 70), (33, 500), (64, 64), (65, 64))]
+    alone = [segmenter.segment(p).classes for p in pictures]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda p: segmenter.segment(p).classes, pictures))
+    for a, b in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_models_that_break_the_contract_are_refused(
+    make_model: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadModel, match=r"outputs are .*labels.*not those of a mic-adapt model"):
+        Segmenter(make_model(classes_name="labels"), "openvino")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(tiny_model.read_bytes().replace(b"AveragePool", b"AveragePoor"))
+    with pytest.raises(BadModel, match=r"broken\.onnx: OpenVINO cannot read it \(.*\); use cpu") as caught:
+        Segmenter(broken, "openvino")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_openvino_the_error_says_what_to_install(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ProviderMissing, match=r"openvino does not load .*install mic-adapt\[openvino\]"):
+        Segmenter(tiny_model, "openvino")
+    warn.cache_clear()
+    assert Segmenter(tiny_model, "openvino", allow_cpu=True).provider == "cpu"
+    assert "warning: the CPU runs instead: Provider openvino" in capsys.readouterr().err
+
+
+def test_a_lower_precision_is_said(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compile_model = openvino.Core.compile_model
+    asked: list[dict[str, Any]] = []
+
+    class Lower:
+        def __init__(self, model: Any) -> None:
+            self._model = model
+
+        def get_property(self, _: str) -> SimpleNamespace:
+            return SimpleNamespace(get_type_name=lambda: "bf16")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._model, name)
+
+    def compiled(core: Any, path: Path, device: str, config: dict[str, Any]) -> Lower:
+        asked.append(config)
+        return Lower(compile_model(core, path, device, config))
+
+    monkeypatch.setattr(openvino.Core, "compile_model", compiled)
+    warn.cache_clear()
+    Segmenter(tiny_model, "openvino", threads=3)
+    assert "OpenVINO computes in bf16 on this CPU" in capsys.readouterr().err
+    assert asked[0]["INFERENCE_NUM_THREADS"] == 3
