@@ -110,7 +110,7 @@ def build_manifest(
             f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
         )
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
-    export, how, fixed = params.export, params.evaluate, fixed_size(params)
+    export, how, fixed = params.export, params.evaluate, fixed_size(params, network)
     slides = how.mode == "sliding"
     return {
         "schema_version": SCHEMA_VERSION,

@@ -41,7 +41,7 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
     Raises:
         UserError: the network cannot be exported.
     """
-    fixed = fixed_size(params)
+    fixed = fixed_size(params, graph.network)
     if fixed is None:
         n, h, w = (
             torch.export.Dim(name, min=1, max=top) for name, top in (("n", 64), ("h", 256), ("w", 256))
@@ -81,7 +81,8 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
         UserError: they agree on fewer pixels than export.parity_agreement somewhere, or ONNX fails.
     """
     picked = [records[i] for i in np.linspace(0, len(records) - 1, PARITY_IMAGES).round().astype(int)]
-    batches = parity_batches([read_picture(record.image) for record in picked], params)
+    images = [read_picture(record.image) for record in picked]
+    batches = parity_batches(images, params.data.size, fixed_size(params, graph.network))
     shapes, worst, worst_confidence = [], 1.0, 0
     for difference in differences(graph, path, batches):
         batch, height, width = difference.shape
@@ -106,16 +107,14 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
     }
 
 
-def parity_batches(images: Sequence[np.ndarray], params: Params) -> list[np.ndarray]:
+def parity_batches(images: Sequence[np.ndarray], size: Size, fixed: Size | None) -> list[np.ndarray]:
     """The pictures as uint8 (N, H, W, 3) at three shapes and batch 1 and 2, or one by one at the fixed size."""
-    fixed = fixed_size(params)
     if fixed is not None:
-        return [_fitted(image, params.data.size, fixed)[None] for image in images]
+        return [_fitted(image, size, fixed)[None] for image in images]
     batches = []
     for scale in (1.0, 0.75, 1.5):
-        height, width = params.data.size
-        size = up_to_multiple((round(height * scale), round(width * scale)), STRIDE)
-        resized = np.stack([resize_image(image, size) for image in images])
+        shape = up_to_multiple((round(size[0] * scale), round(size[1] * scale)), STRIDE)
+        resized = np.stack([resize_image(image, shape) for image in images])
         batches += [resized[i : i + n] for n in (1, 2) for i in range(0, len(resized), n)]
     return batches
 

@@ -13,7 +13,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipeline.networks.encoder_decoder import STRIDE, Segmenter
 from pipeline.networks.hrda import Hrda
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
-from pipeline.networks.sliding import as_evaluated
+from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.windows import Size, resize
 from pipeline.onnx_graph import differences, export_graph, parity_batches
 from pipeline.params import Params, load_params
@@ -88,7 +88,7 @@ def try_pair(params: Params) -> dict[str, Any]:
     torch.manual_seed(0)
     network = build_segmenter(params.network, pretrained=False).eval()
     images = [draw_scene(0, i, "target", "night" if i % 2 else "fog", *SIZE).image for i in range(4)]
-    batches = parity_batches(images, params)
+    batches = parity_batches(images, params.data.size, fixed_size(params, network))
     calibrate(network, torch.cat([normalise(torch.from_numpy(batch)) for batch in batches[:4]]))
     graph = EdgeGraph(as_evaluated(params, network))
     exact = as_evaluated(params, copy.deepcopy(network).double())
@@ -169,13 +169,26 @@ def tie(network: nn.Module, exact: nn.Module, pixels: np.ndarray) -> Tie:
     return Tie((best[:, 0] - best[:, 1] > CLEAR * error).numpy(), error)
 
 
-def profile_pairs(profiles: Iterable[Path]) -> Iterator[tuple[str, Params]]:
-    """The networks of params files with a name each, at a small size; files that share one give it twice."""
+def profile_pairs(profiles: Iterable[Path]) -> dict[str, Params]:
+    """name -> params at a small size: each network of the params files once, those that `distil` trains too."""
+    pairs: dict[str, Params] = {}
     for path in profiles:
         params = load_params(path)
-        slides = "sliding " if params.evaluate.mode == "sliding" else ""
-        around = "HRDA " if params.network.hrda else ""
-        yield f"{slides}{around}{params.network.architecture}/{params.network.encoder}", shrunk(params)
+        for method in ("mic", "distil") if params.distil else ("mic",):
+            small = shrunk(params.for_method(method))
+            slides = "sliding " if small.evaluate.mode == "sliding" else ""
+            around = "HRDA " if small.network.hrda else ""
+            name = f"{slides}{around}{small.network.architecture}/{small.network.encoder}"
+            if name in pairs and _shape(pairs[name]) != _shape(small):
+                name = f"{name} ({path.stem})"
+            pairs.setdefault(name, small)
+    return pairs
+
+
+def _shape(params: Params) -> dict[str, Any]:
+    network = params.network.model_dump(include={"architecture", "encoder", "decoder", "hrda"})
+    windows = params.evaluate.model_dump(include={"mode", "window", "window_stride"})
+    return network | windows
 
 
 def named_pair(pair: str, base: Path) -> tuple[str, Params]:
@@ -258,9 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     profiles = args.profiles or [Path("params.yaml"), *sorted(Path("profiles").glob("*.yaml"))]
-    pairs = (
-        dict(named_pair(p, profiles[0]) for p in args.pairs) if args.pairs else dict(profile_pairs(profiles))
-    )
+    pairs = dict(named_pair(p, profiles[0]) for p in args.pairs) if args.pairs else profile_pairs(profiles)
     result = run(pairs, Path("metrics") / "parity.json")
     refused = [name for name, row in result["pairs"].items() if row["refused"]]
     print(f"{len(pairs) - len(refused)} of {len(pairs)} export; metrics/parity.json", file=sys.stderr)

@@ -17,7 +17,7 @@ from pipeline.bench.inference import EXAMPLES, NIGHT_MODEL
 from pipeline.bench.row import Row
 
 BUDGET, LONG_SIDE, ROUNDS = 1.25, 1280, 5
-PATIENCE_S = 90.0  # for the page to start
+PATIENCE_S = 90.0  # for the page to start, and for each answer
 
 
 def rows() -> list[Row]:
@@ -37,7 +37,10 @@ def rows() -> list[Row]:
         wait_for(port, page)
         with tempfile.TemporaryDirectory() as folder:
             picture = handle_file(str(enlarged(Path(folder))))
-            client = Client(f"http://127.0.0.1:{port}", verbose=False, download_files=folder)
+            client = Client(
+                f"http://127.0.0.1:{port}", verbose=False, download_files=folder,
+                httpx_kwargs={"timeout": PATIENCE_S},
+            )  # fmt: skip
             requests, networks = zip(*(asked(client, picture) for _ in range(1 + ROUNDS)), strict=True)
     finally:
         page.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,7 @@ class OpenvinoBackend:
     provider = "openvino"
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise ProviderMissing(
-                f"Provider openvino does not load ({reason(error)}): install mic-adapt[openvino], or use cpu."
-            ) from None
+        openvino = load_openvino()
         # Latency: one picture over all threads. Threads that are tied to cores wait there for whatever else runs:
         # on two cores with other work, 156 ms in place of 90 ms a picture.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
@@ -46,6 +42,19 @@ class OpenvinoBackend:
         with self._lock:
             answer = self._request.infer({"image": pixels})
             return answer["classes"], answer["confidence"]
+
+
+def load_openvino() -> Any:
+    """The module `openvino`, which tells nobody that it was imported. Raises ProviderMissing without it."""
+    # Importing it sends an event to its makers; where its telemetry package is missing, it does without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  None: not to be imported
+    try:
+        import openvino
+    except ImportError as error:
+        raise ProviderMissing(
+            f"Provider openvino does not load ({reason(error)}): install mic-adapt[openvino], or use cpu."
+        ) from None
+    return openvino
 
 
 def _node(port: Any) -> Node:

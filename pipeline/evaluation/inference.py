@@ -74,7 +74,7 @@ def predict_as(
 ) -> Prediction:
     """`predict` at the size and in the mode that the params ask for. Raises UserError for an unfit window."""
     windowed = as_evaluated(params, network)
-    return predict(windowed, image, size=params.data.size, fixed=fixed_size(params), device=device)
+    return predict(windowed, image, size=params.data.size, fixed=fixed_size(params, network), device=device)
 
 
 def _quarter(length: int) -> int:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
+from torch.func import functional_call
 
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
@@ -20,15 +20,14 @@ Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C,
 Given = TypeVar("Given", bound=Network)
 
 
-def fixed_size(params: Params) -> Size | None:
+def fixed_size(params: Params, network: object) -> Size | None:
     """(height, width) that every picture is padded to where windows slide over it; None where any size will do.
 
     Evaluation and the exported graph both keep to it, so that what is scored is what ships.
     """
-    hrda = params.network.hrda
-    if hrda is None and params.evaluate.mode == "whole":
-        return None
-    return up_to_multiple(params.data.size, STRIDE if hrda is None else STRIDE * round(1 / hrda.scale))
+    multiple = getattr(network, "size_multiple", STRIDE)
+    slides = params.evaluate.mode == "sliding" or multiple > STRIDE  # of HRDA alone, with windows of its own
+    return up_to_multiple(params.data.size, multiple) if slides else None
 
 
 def as_evaluated(params: Params, network: Given) -> Given | Sliding:
@@ -79,11 +78,19 @@ class Sliding(nn.Module):
         return merge_windows(parts, boxes, size)
 
     def _in_one_graph(self, windows: Sequence[Tensor]) -> Sequence[Tensor]:
-        if not isinstance(self.network, Hrda):
-            return self.network(torch.cat(list(windows))).split(len(windows[0]))
+        network = self.network
+        if not isinstance(network, Hrda):
+            return network(torch.cat(list(windows))).split(len(windows[0]))
 
-        def step(carry: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-            return carry.clone(), self.network(window)
+        from torch._higher_order_ops.scan import scan_op  # private, and needed here alone
 
-        _, logits = scan(step, windows[0].new_zeros(1), torch.stack(list(windows)))  # Scan needs a state
+        tensors = dict(network.named_parameters()) | dict(network.named_buffers())
+
+        def step(carry: Tensor, window: Tensor, *values: Tensor) -> list[Tensor]:
+            named = dict(zip(tensors, values, strict=True))
+            return [carry.clone(), functional_call(network, named, (window,))]
+
+        # Scan needs a state; the step needs what it reads as arguments.
+        state = windows[0].new_zeros(1)
+        _, logits = scan_op(step, [state], [torch.stack(list(windows))], tuple(tensors.values()))
         return logits.unbind()

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.edge.errors import ProviderMissing
 from pipeline.edge.runtime import Segmenter
 
+PROVIDERS = ("cpu", "cuda")  # that variants are timed on, where they run
 WARM_UP = 2
 ROUNDS = 30
 SECONDS = 15.0  # for all models together, warm-up not counted

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.edge.runtime import PROVIDERS
 from pipeline.machine import cores, machine
 from pipeline.variants.accuracy import Accuracy
-from pipeline.variants.latency import in_turn, network_ms, p50, sessions
+from pipeline.variants.latency import PROVIDERS, in_turn, network_ms, p50, sessions
 
 SAME = 0.1  # two times closer than this share of each other are called the same
 

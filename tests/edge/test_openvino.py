@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +17,10 @@ import pytest
 from pipeline.edge.backend import warn
 from pipeline.edge.errors import BadModel, ProviderMissing
 from pipeline.edge.images import read_image
+from pipeline.edge.openvino_backend import load_openvino
 from pipeline.edge.runtime import Segmenter
 
-openvino = pytest.importorskip("openvino")
+openvino = load_openvino()
 
 NIGHT = Path(__file__).resolve().parents[2] / "models/night/mic.onnx"
 EXAMPLES = Path(__file__).resolve().parents[2] / "app/examples"
@@ -69,6 +72,23 @@ def test_models_that_break_the_contract_are_refused(
     with pytest.raises(BadModel, match=r"broken\.onnx: OpenVINO cannot read it \(.*\); use cpu") as caught:
         Segmenter(broken, "openvino")
     assert "\n" not in str(caught.value)
+
+
+def test_nobody_is_told_that_openvino_was_imported(tiny_model: Path) -> None:
+    script = (
+        "import sys, urllib.request, threading\n"
+        "urllib.request.urlopen = lambda *a, **k: print('sent')\n"
+        "from pipeline.edge.runtime import Segmenter\n"
+        f"Segmenter({str(tiny_model)!r}, 'openvino')\n"
+        "[thread.join(20) for thread in threading.enumerate() if thread is not threading.current_thread()]\n"
+        "print([name for name, module in sys.modules.items() if 'telemetry.' in name])\n"
+    )
+    # Where CI is set it is silent anyway.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=False, env=environment, capture_output=True, text=True
+    )
+    assert (told.returncode, told.stdout) == (0, "[]\n"), told.stderr
 
 
 def test_without_openvino_the_error_says_what_to_install(

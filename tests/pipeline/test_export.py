@@ -113,14 +113,6 @@ def test_missing_weights_are_one_sentence(project: Path) -> None:
         export.run(load_params(), Workspace(), "mic")
 
 
-def test_hrda_is_refused_in_one_sentence(project: Path) -> None:
-    raw = yaml.safe_load((project / "params.yaml").read_text())
-    raw["network"]["hrda"] = {"detail": [32, 32]}
-    (project / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(UserError, match=r"network\.hrda slides windows .* train with network\.hrda: null"):
-        export.run(load_params(), Workspace(), "mic")
-
-
 @pytest.mark.parametrize(
     ("architecture", "encoder", "decoder"),
     [
