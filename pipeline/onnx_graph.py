@@ -112,7 +112,7 @@ def parity_batches(images: Sequence[np.ndarray], size: Size, fixed: Size | None)
     if fixed is not None:
         return [_fitted(image, size, fixed)[None] for image in images]
     batches = []
-    for scale in (1.0, 0.75, 1.5):
+    for scale in (1.0, 0.5, 1.5):
         shape = up_to_multiple((round(size[0] * scale), round(size[1] * scale)), STRIDE)
         resized = np.stack([resize_image(image, shape) for image in images])
         batches += [resized[i : i + n] for n in (1, 2) for i in range(0, len(resized), n)]
