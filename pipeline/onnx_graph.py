@@ -18,7 +18,6 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import fit_size, pad_to_size, resize_image, up_to_multiple
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.encoder_decoder import STRIDE
 from pipeline.networks.sliding import fixed_size
 from pipeline.networks.windows import Size
 from pipeline.params import Params
@@ -46,8 +45,9 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
         n, h, w = (
             torch.export.Dim(name, min=1, max=top) for name, top in (("n", 64), ("h", 256), ("w", 256))
         )
-        example = torch.zeros(2, *up_to_multiple(params.data.size, STRIDE), 3, dtype=torch.uint8)
-        dynamic: dict[str, Any] | None = {"image": {0: n, 1: STRIDE * h, 2: STRIDE * w}}
+        stride = graph.stride
+        example = torch.zeros(2, *up_to_multiple(params.data.size, stride), 3, dtype=torch.uint8)
+        dynamic: dict[str, Any] | None = {"image": {0: n, 1: stride * h, 2: stride * w}}
     else:
         example, dynamic = torch.zeros(1, *fixed, 3, dtype=torch.uint8), None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -82,7 +82,7 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
     """
     picked = [records[i] for i in np.linspace(0, len(records) - 1, PARITY_IMAGES).round().astype(int)]
     images = [read_picture(record.image) for record in picked]
-    batches = parity_batches(images, params.data.size, fixed_size(params, graph.network))
+    batches = parity_batches(images, params.data.size, fixed_size(params, graph.network), graph.stride)
     shapes, worst, worst_confidence = [], 1.0, 0
     for difference in differences(graph, path, batches):
         batch, height, width = difference.shape
@@ -107,13 +107,15 @@ def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence
     }
 
 
-def parity_batches(images: Sequence[np.ndarray], size: Size, fixed: Size | None) -> list[np.ndarray]:
+def parity_batches(
+    images: Sequence[np.ndarray], size: Size, fixed: Size | None, stride: int
+) -> list[np.ndarray]:
     """The pictures as uint8 (N, H, W, 3) at three shapes and batch 1 and 2, or one by one at the fixed size."""
     if fixed is not None:
         return [_fitted(image, size, fixed)[None] for image in images]
     batches = []
     for scale in (1.0, 0.5, 1.5):
-        shape = up_to_multiple((round(size[0] * scale), round(size[1] * scale)), STRIDE)
+        shape = up_to_multiple((round(size[0] * scale), round(size[1] * scale)), stride)
         resized = np.stack([resize_image(image, shape) for image in images])
         batches += [resized[i : i + n] for n in (1, 2) for i in range(0, len(resized), n)]
     return batches

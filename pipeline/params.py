@@ -53,6 +53,15 @@ class Network(Section):
         "(`tu-`) encoder",
     )
     hrda: Hrda | None = Field(default=None, description="two-resolution training and inference; null: one")
+    shrink: int = Field(
+        default=1, ge=1, le=8, description="sees pictures this many times smaller: faster, loses small things"
+    )
+
+    @model_validator(mode="after")
+    def _one_resolution(self) -> Network:
+        if self.hrda is not None and self.shrink > 1:
+            raise ValueError("hrda looks at full resolution: set shrink: 1 or hrda: null")
+        return self
 
 
 class Distil(Section):

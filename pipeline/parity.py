@@ -88,7 +88,7 @@ def try_pair(params: Params) -> dict[str, Any]:
     torch.manual_seed(0)
     network = build_segmenter(params.network, pretrained=False).eval()
     images = [draw_scene(0, i, "target", "night" if i % 2 else "fog", *SIZE).image for i in range(4)]
-    batches = parity_batches(images, params.data.size, fixed_size(params, network))
+    batches = parity_batches(images, params.data.size, fixed_size(params, network), network.size_multiple)
     calibrate(network, torch.cat([normalise(torch.from_numpy(batch)) for batch in batches[:4]]))
     graph = EdgeGraph(as_evaluated(params, network))
     exact = as_evaluated(params, copy.deepcopy(network).double())
@@ -186,7 +186,7 @@ def profile_pairs(profiles: Iterable[Path]) -> dict[str, Params]:
 
 
 def _shape(params: Params) -> dict[str, Any]:
-    network = params.network.model_dump(include={"architecture", "encoder", "decoder", "hrda"})
+    network = params.network.model_dump(include={"architecture", "encoder", "decoder", "hrda", "shrink"})
     windows = params.evaluate.model_dump(include={"mode", "window", "window_stride"})
     return network | windows
 

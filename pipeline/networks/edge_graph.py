@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.networks.encoder_decoder import STRIDE
 from pipeline.networks.normalise import MEAN, STD
 
 CONFIDENCE_STRIDE = 4  # input pixels per confidence value (the ONNX contract)
@@ -14,6 +15,7 @@ CONFIDENCE_STRIDE = 4  # input pixels per confidence value (the ONNX contract)
 class EdgeGraph(nn.Module):
     """uint8 pictures (N, H, W, 3), RGB -> classes uint8 (N, H, W), confidence uint8 (N, H/4, W/4).
 
+    H and W are multiples of `stride`.
     Confidence is round(255 * max softmax) at a quarter of the size: softmax at full size costs 25 to 70 % of the
     network's time on a CPU.
     """
@@ -24,6 +26,7 @@ class EdgeGraph(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval()
+        self.stride: int = getattr(network, "size_multiple", STRIDE)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 

@@ -35,16 +35,20 @@ class Segmenter(nn.Module):
             UserError: pictures whose height or width is no multiple of `size_multiple`.
         """
         self.check_size(images)
-        stages = self.encoder(images)
+        stages = self.stages(images)
         logits = self.decode(stages)
         return (logits, last_stage(stages)) if with_features else logits
 
     def encoder_features(self, images: Tensor) -> Tensor:
         """The last encoder stage alone, (B, C, h', w'): what a frozen network gives to the feature distance."""
-        return last_stage(self.encoder(images))
+        return last_stage(self.stages(images))
+
+    def stages(self, images: Tensor) -> Any:
+        """What the encoder returns: a list of stages or, for ViTs, (stages, prefix tokens)."""
+        return self.encoder(images)
 
     def decode(self, stages: Any) -> Tensor:
-        """Logits from what the encoder returned: a list of stages or, for ViTs, (stages, prefix tokens)."""
+        """Logits from what `stages` returned."""
         decoded = self.decoder(*stages) if isinstance(stages, tuple) else self.decoder(stages)
         return self.segmentation_head(decoded)
 

@@ -18,6 +18,7 @@ from pipeline.networks.daformer import STAGES, DaformerDecoder, ScaleAttention, 
 from pipeline.networks.deeplabv2 import Deeplabv2Decoder
 from pipeline.networks.encoder_decoder import STRIDE, Segmenter
 from pipeline.networks.hrda import Hrda
+from pipeline.networks.shrunk import Shrunk
 from pipeline.networks.weights import load_encoder_weights
 from pipeline.params import Network
 
@@ -46,6 +47,8 @@ def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
         ) from None
     if pretrained and network.weights is not None:
         load_encoder_weights(segmenter.encoder, network.weights, network.sha256)
+    if network.shrink > 1:
+        return Shrunk(segmenter, network.shrink)
     return segmenter if network.hrda is None else _hrda(segmenter, network)
 
 

@@ -25,9 +25,9 @@ def fixed_size(params: Params, network: object) -> Size | None:
 
     Evaluation and the exported graph both keep to it, so that what is scored is what ships.
     """
-    multiple = getattr(network, "size_multiple", STRIDE)
-    slides = params.evaluate.mode == "sliding" or multiple > STRIDE  # of HRDA alone, with windows of its own
-    return up_to_multiple(params.data.size, multiple) if slides else None
+    if params.evaluate.mode == "whole" and params.network.hrda is None:  # HRDA has windows of its own
+        return None
+    return up_to_multiple(params.data.size, getattr(network, "size_multiple", STRIDE))
 
 
 def as_evaluated(params: Params, network: Given) -> Given | Sliding:

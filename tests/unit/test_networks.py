@@ -18,8 +18,9 @@ from pipeline.params import Hrda, Network
 
 HEIGHT, WIDTH = 128, 192
 HRDA = Hrda(detail=(64, 64))
-# Architecture, encoder, decoder arguments, HRDA; input pixels per logit and per position of the last stage.
-CASES: list[tuple[str, str, dict[str, Any], Hrda | None, int, int]] = [
+SHRUNK = {"shrink": 2}
+# Architecture, encoder, decoder arguments, HRDA or shrink; input pixels per logit and per position of the last stage.
+CASES: list[tuple[str, str, dict[str, Any], Hrda | dict[str, int] | None, int, int]] = [
     ("daformer", "mit_b0", {"embed_dim": 32, "channels": 32}, None, 4, 32),
     ("daformer", "tu-test_convnext", {"embed_dim": 32, "channels": 32}, None, 4, 32),
     ("daformer", "tu-test_resnet", {"embed_dim": 32, "channels": 32, "encoder_output_stride": 8}, None, 4, 8),
@@ -32,6 +33,7 @@ CASES: list[tuple[str, str, dict[str, Any], Hrda | None, int, int]] = [
     ("dpt", "tu-vit_tiny_patch16_224", {"decoder_fusion_channels": 32, "encoder_depth": 3,
       "decoder_intermediate_channels": [32, 32, 32], "encoder_output_indices": [1, 3, 5]}, None, 2, 16),
     ("fpn", "tu-test_resnet", {"decoder_pyramid_channels": 32}, None, 4, 32),
+    ("fpn", "tu-test_resnet", {"decoder_pyramid_channels": 32}, SHRUNK, 8, 64),
     ("segformer", "mit_b0", {}, None, 4, 32),
     ("upernet", "tu-test_resnet", {"decoder_channels": 32}, None, 4, 32),
     ("unet", "tu-test_resnet", {}, None, 1, 32),
@@ -45,12 +47,16 @@ CASES: list[tuple[str, str, dict[str, Any], Hrda | None, int, int]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}{'-hrda' if case[3] else ''}")
+@pytest.fixture(
+    params=CASES,
+    ids=lambda case: f"{case[0]}-{case[1]}{'-shrunk' if case[3] == SHRUNK else '-hrda' if case[3] else ''}",
+)
 def case(request: pytest.FixtureRequest) -> tuple[Segmenter, int, int]:
     """A network as training holds it, its stride, and that of its features."""
-    architecture, encoder, decoder, hrda, stride, feature_stride = request.param
+    architecture, encoder, decoder, view, stride, feature_stride = request.param
     torch.manual_seed(0)
-    network = build_segmenter(Network(architecture=architecture, encoder=encoder, decoder=decoder, hrda=hrda))
+    view = view if isinstance(view, dict) else {"hrda": view}
+    network = build_segmenter(Network(architecture=architecture, encoder=encoder, decoder=decoder, **view))
     return network.to(memory_format=torch.channels_last), stride, feature_stride
 
 
@@ -147,6 +153,20 @@ def test_daformer_starts_and_drops_as_in_the_paper() -> None:
 def test_mistakes_are_one_sentence(network: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_segmenter(Network.model_validate({"architecture": "daformer", "encoder": "mit_b0"} | network))
+
+
+def test_a_shrunk_network_sees_means_of_its_pictures() -> None:
+    shrunk = build_segmenter(Network(architecture="fpn", encoder="tu-test_resnet", shrink=2)).eval()
+    plain = build_segmenter(Network(architecture="fpn", encoder="tu-test_resnet")).eval()
+    plain.load_state_dict(shrunk.state_dict())
+    small = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        seen = shrunk(small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+        assert torch.allclose(seen, plain(small), atol=1e-5)
+    with pytest.raises(ValueError, match=r"hrda looks at full resolution: set shrink: 1 or hrda: null"):
+        Network(architecture="fpn", encoder="tu-test_resnet", shrink=2, hrda=HRDA)
+    with pytest.raises(UserError, match=r"pictures of 96x128 do not fit .*multiples of 64"):
+        shrunk(torch.zeros(1, 3, 96, 128))
 
 
 def test_pictures_that_do_not_fit() -> None:

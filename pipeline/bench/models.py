@@ -1,0 +1,187 @@
+"""Every model of a workspace at one input size: accuracy, bytes, and time against torch and OpenVINO, in one run.
+
+`python -m pipeline.bench.models [--params FILE] [--size 512x1024]` prints the table and writes metrics/models.json, for
+a workspace whose pipeline has run. All files and runtimes take turns on the same picture, so that what else the machine
+does slows them alike. `pictures/s` is what `mic-edge predict` does with JPEG files of that size, its results saved.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.bench.inference import save_results
+from pipeline.data.index import read_index
+from pipeline.data.pictures import read_picture
+from pipeline.edge.errors import UserError
+from pipeline.edge.images import resize_image
+from pipeline.edge.manifest import Manifest
+from pipeline.edge.openvino_backend import load_openvino
+from pipeline.edge.runtime import Prepared, Segmenter
+from pipeline.edge.sources import Source
+from pipeline.evaluate import target_pictures, trained_network
+from pipeline.evaluation.files import write_json
+from pipeline.machine import cores, machine
+from pipeline.networks.edge_graph import EdgeGraph
+from pipeline.networks.sliding import as_evaluated
+from pipeline.params import Params, load_params
+from pipeline.stage import main_guard, stage_arguments
+from pipeline.variants.latency import in_turn, p50
+from pipeline.workspace import Workspace
+
+PICTURES = 40  # that mic-edge is timed on
+ROUNDS = 3  # of all files' pictures
+TORCH, OURS, OUR_OPENVINO, THEIRS = "torch eager", "onnxruntime", "OpenVINO", "OpenVINO's default"
+COLUMNS = (TORCH, OURS, OUR_OPENVINO, THEIRS)
+
+Size = tuple[int, int]
+
+
+def run(params: Params, workspace: Workspace, size: Size) -> dict[str, Any]:
+    """Time and write the table; returns the content of metrics/models.json.
+
+    Raises:
+        UserError: a method's table of variants is missing, or pictures of `size` do not fit a model.
+    """
+    paths = {row["file"]: row for method in methods(params) for row in variants(workspace, method)}
+    image = resize_image(read_picture(target_pictures(read_index(workspace.index("target")))[0].image), size)
+    runs: dict[str, Callable[[], float]] = {}
+    for name, row in paths.items():
+        runs |= {f"{name} {runner}": work for runner, work in runners(params, workspace, row, image).items()}
+    times = in_turn(runs)
+    speeds = pictures_a_second({name: workspace.root / "models" / name for name in paths}, image)
+    table = [
+        {key: row[key] for key in ("file", "precision", "megabytes", "target_miou", "agreement")}
+        | {"p50_ms": {c: p50(times[f"{name} {c}"]) for c in COLUMNS if f"{name} {c}" in times}}
+        | {"pictures_a_second": round(speeds[name], 1)}
+        for name, row in paths.items()
+    ]
+    report = {
+        "size": list(size),
+        "machine": machine("cpu"),
+        "threads": cores(),
+        "date": date.today().isoformat(),
+        "files": table,
+    }
+    write_json(workspace.root / "metrics" / "models.json", report)
+    return report
+
+
+def methods(params: Params) -> tuple[str, ...]:
+    """Those that `dvc repro` trains, students last."""
+    return (*params.methods, *params.students)
+
+
+def variants(workspace: Workspace, method: str) -> list[dict[str, Any]]:
+    """The rows of metrics/variants_<method>.json that were written and take any size."""
+    path = workspace.variants(method)
+    if not path.exists():
+        raise UserError(f"{path} does not exist: run `python -m pipeline.quantize --method {method}` first")
+    rows = json.loads(path.read_text(encoding="utf-8"))["variants"]
+    return [
+        row | {"method": method}
+        for row in rows
+        if row["provider"] == "cpu" and row["precision"] in ("fp32", "int8")
+    ]
+
+
+def runners(
+    params: Params, workspace: Workspace, row: dict[str, Any], image: np.ndarray
+) -> dict[str, Callable[[], float]]:
+    """Runtime -> milliseconds of the network alone on `image`, uint8 (H, W, 3); torch for fp32 files only."""
+    path, pixels = workspace.root / "models" / row["file"], image[None]
+    prepared = Prepared(pixels, image.shape[:2], image.shape[:2], 0.0)
+    if any(side % Segmenter(path).manifest.stride for side in image.shape[:2]):
+        raise UserError(
+            f"{path}: {image.shape[0]}x{image.shape[1]} is no multiple of its stride: choose another --size"
+        )
+    ours, openvino = Segmenter(path), Segmenter(path, "openvino")
+    default = load_openvino().Core().compile_model(path, "CPU").create_infer_request()
+    found = {
+        OURS: lambda: ours.run(prepared).milliseconds,
+        OUR_OPENVINO: lambda: openvino.run(prepared).milliseconds,
+        THEIRS: lambda: _ms(lambda: default.infer({"image": pixels})),
+    }
+    if row["precision"] == "fp32":
+        method, cpu = row["method"], torch.device("cpu")
+        params = params.for_method(method)
+        network = as_evaluated(params, trained_network(params, workspace.weights(method), method, cpu))
+        found[TORCH] = partial(_torch_ms, EdgeGraph(network), torch.from_numpy(pixels))
+    return found
+
+
+@torch.inference_mode()
+def _torch_ms(graph: EdgeGraph, image: torch.Tensor) -> float:
+    torch.set_num_threads(cores())
+    return _ms(lambda: graph(image))
+
+
+def pictures_a_second(paths: Mapping[str, Path], image: np.ndarray) -> dict[str, float]:
+    """File name -> pictures a second from JPEG files to saved results, at the size of `image`; the best of rounds."""
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.jpg"
+        Image.fromarray(image).save(file, quality=92)
+        models = {name: at_size(Segmenter(path), image.shape[:2]) for name, path in paths.items()}
+        for _ in range(ROUNDS):
+            for name, model in models.items():
+                jobs = [Source("picture", file, Path(folder) / f"{name}_{i}") for i in range(PICTURES)]
+                seconds = _ms(partial(save_results, jobs, model)) / 1000
+                found[name] = max(found.get(name, 0.0), PICTURES / seconds)
+    return found
+
+
+def at_size(model: Segmenter, size: tuple[int, ...]) -> Segmenter:
+    """The model as if it had been trained at `size`, so that pictures of that size are not made smaller."""
+    raw = model.manifest.raw
+    model.manifest = Manifest(raw | {"input": raw["input"] | {"training_size": list(size)}})
+    return model
+
+
+def _ms(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started)
+
+
+def shown(report: dict[str, Any]) -> Table:
+    """The report as a table."""
+    size = "x".join(map(str, report["size"]))
+    table = Table(title=f"{size}, {report['machine']}, {report['date']}; network p50 in ms")
+    for column in ("file", "target mIoU", "MB", *COLUMNS, "pictures/s"):
+        table.add_column(column, justify="left" if column == "file" else "right")
+    for row in report["files"]:
+        miou = "-" if row["target_miou"] is None else f"{100 * row['target_miou']:.1f}"
+        times = [f"{row['p50_ms'][c]:.0f}" if c in row["p50_ms"] else "-" for c in COLUMNS]
+        speed = f"{row['pictures_a_second']:.1f}"
+        table.add_row(row["file"], miou, f"{row['megabytes']:.1f}", *times, speed)
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m pipeline.bench.models [--params FILE] [--size HxW]`."""
+    parser = stage_arguments("Time every .onnx file of the workspace at one size.", with_method=False)
+    parser.add_argument("--size", default="512x1024", help="height x width of the input")
+    args = parser.parse_args(argv)
+    if not re.fullmatch(r"\d+x\d+", args.size):
+        raise UserError(f"--size {args.size}: write height x width, such as 512x1024")
+    height, width = map(int, args.size.split("x"))
+    Console().print(shown(run(load_params(args.params), Workspace(), (height, width))))
+    return 0
+
+
+if __name__ == "__main__":
+    main_guard(main)
