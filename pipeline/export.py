@@ -1,6 +1,7 @@
 """Stage `export`: the trained student as one self-contained .onnx file, proven equal to torch before it is kept.
 
-`python -m pipeline.export --method mic` writes models/mic.onnx and its manifest models/mic.json.
+`python -m pipeline.export --method mic` writes models/mic.onnx and its manifest models/mic.json;
+`python -m pipeline.export --triton DIR` the finished files of all methods as a Triton model repository.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
 from pipeline.onnx_graph import check_parity, export_graph
-from pipeline.params import Params, fingerprint, load_params
+from pipeline.params import METHODS, Params, fingerprint, load_params
 from pipeline.stage import main_guard, stage_arguments
+from pipeline.triton import write_repository
 from pipeline.variants.graph import keep_module_names
 from pipeline.workspace import Workspace
 
@@ -197,9 +199,18 @@ def _git_commit() -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m pipeline.export --method M [--params FILE]`."""
-    args = stage_arguments("Export one method's network to ONNX.", with_method=True).parse_args(argv)
-    run(load_params(args.params), Workspace(), args.method)
+    """`python -m pipeline.export --method M | --triton DIR [--params FILE]`."""
+    parser = stage_arguments("Export one method's network to ONNX.", with_method=False)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--method", choices=METHODS, help="training method")
+    what.add_argument("--triton", type=Path, metavar="DIR", help="write what is exported for Triton")
+    args = parser.parse_args(argv)
+    params = load_params(args.params)
+    if args.method:
+        run(params, Workspace(), args.method)
+    else:
+        names = write_repository(params, Workspace(), args.triton)
+        Console(stderr=True, soft_wrap=True).print(f"{args.triton}: {', '.join(names)}", highlight=False)
     return 0
 
 
