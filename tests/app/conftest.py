@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -149,13 +148,3 @@ def page_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     finally:
         server.terminate()
         server.wait(10)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of a Chromium; set MIC_ADAPT_CHROMIUM where it is not on the PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("MIC_ADAPT_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        pytest.skip("no Chromium on the PATH nor in MIC_ADAPT_CHROMIUM")
-    return found
