@@ -46,7 +46,10 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
             torch.export.Dim(name, min=1, max=top) for name, top in (("n", 64), ("h", 256), ("w", 256))
         )
         stride = graph.stride
-        example = torch.zeros(2, *up_to_multiple(params.data.size, stride), 3, dtype=torch.uint8)
+        size = up_to_multiple(
+            params.data.size, 2 * stride
+        )  # one stride alone would be taken for a fixed size
+        example = torch.zeros(2, *size, 3, dtype=torch.uint8)
         dynamic: dict[str, Any] | None = {"image": {0: n, 1: stride * h, 2: stride * w}}
     else:
         example, dynamic = torch.zeros(1, *fixed, 3, dtype=torch.uint8), None

@@ -118,7 +118,7 @@ def test_windows_that_do_not_fit_are_one_sentence(
 def test_pictures_of_the_gate_are_fitted_and_padded_as_at_inference(project: Path) -> None:
     params = changed(project, DAFORMER, SLIDING)
     fixed = fixed_size(params, build_segmenter(params.network))
-    (batch,) = parity_batches([np.full((64, 48, 3), 9, np.uint8)], params.data.size, fixed)
+    (batch,) = parity_batches([np.full((64, 48, 3), 9, np.uint8)], params.data.size, fixed, 32)
     assert batch.shape == (1, 64, 96, 3)
     assert (batch[0, :, :48] == 9).all()
     assert (batch[0, :, 48:] == (124, 116, 104)).all()
