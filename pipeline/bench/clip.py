@@ -12,7 +12,9 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "app" / "examples"
+PROJECT = Path(__file__).resolve().parents[2]
+EXAMPLES = PROJECT / "app" / "examples"
+NIGHT_MODEL = PROJECT / "models" / "night" / "mic.onnx"
 STEP = 6  # pixels from frame to frame
 
 

@@ -13,10 +13,9 @@ import onnx
 from onnx import helper
 from PIL import Image
 
-from pipeline.bench.clip import EXAMPLES, draw_clip
+from pipeline.bench.clip import EXAMPLES, NIGHT_MODEL, draw_clip
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
-NIGHT_MODEL = Path(__file__).resolve().parents[2] / "models" / "night" / "mic.onnx"
 SIDE = 64
 CLIP_SIZE, CLIP_RATE = (360, 640), 25
 BROKEN_KINDS: tuple[Callable[[bytes], bytes], ...] = (
