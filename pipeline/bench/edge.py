@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
@@ -62,7 +62,7 @@ class Watched(Segmenter):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.seconds = Counter[str]()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._saving = 0.0
 
     def finish(self, raw: RawOutput) -> Segmentation:
@@ -129,7 +129,7 @@ def _row(
     rounds: int,
 ) -> Row:
     """`whole` against `count` runs of the network on `inputs`, over and over; the split of the last whole run."""
-    processor = Counter[str]()
+    processor: dict[str, float] = {}
 
     def end_to_end() -> float:
         model.seconds.clear()
@@ -148,7 +148,7 @@ def _row(
     split = ", ".join(f"{step} {seconds:.1f}" for step, seconds in model.seconds.items())
     detail = (
         f"{what} to saved results {wall:.1f} s, session.run alone {bare:.1f} s; seconds by thread in the last run: "
-        f"{split}, together {model.seconds.total():.1f}; processor {processor['whole']:.1f} s, "
+        f"{split}, together {sum(model.seconds.values()):.1f}; processor {processor['whole']:.1f} s, "
         f"session.run alone {processor['alone']:.1f} s ({model.path.parent.name}/{model.path.name} at "
         f"{'x'.join(map(str, model.manifest.training_size))})"
     )

@@ -187,7 +187,8 @@ def predict(source: Path, model: Path, out: Path, *options: str) -> Run:
             peak = peak_mib(process.pid) or peak
             time.sleep(POLL_S)
         seconds = time.monotonic() - started
-        stdout.seek(0), stderr.seek(0)
+        for stream in (stdout, stderr):
+            stream.seek(0)
         records, errors = [json.loads(line) for line in stdout], stderr.read()
     listed = out / "failures.txt"
     lines = listed.read_text().splitlines() if listed.exists() else []
