@@ -197,16 +197,19 @@ def predict(source: Path, model: Path, out: Path, *options: str) -> Run:
 
 
 def whole_at_own_size(record: dict[str, Any]) -> bool:
-    """Whether a picture's results decode to their end, overlay and index at the picture's size."""
+    """Whether a picture's results can be read to their end, overlay and index at the picture's size."""
     outputs = record["outputs"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        for kind in {"overlay", "index"} & set(outputs):
-            with Image.open(outputs[kind]) as result:
-                result.load()
-                if result.size != (record["width"], record["height"]):
-                    return False
-    return json.loads(Path(outputs["json"]).read_text()) == record
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            for kind in {"overlay", "index"} & set(outputs):
+                with Image.open(outputs[kind]) as result:
+                    result.load()
+                    if result.size != (record["width"], record["height"]):
+                        return False
+        return json.loads(Path(outputs["json"]).read_text()) == record
+    except (OSError, ValueError):
+        return False
 
 
 def table(cases: Sequence[Case], device: str) -> Table:
