@@ -44,14 +44,16 @@ def overlay(
         raise ValueError(f"picture {image.shape[:2]} and classes {classes.shape} differ in size")
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity {opacity} is outside 0..1")
-    mixed = image.copy()
+    mixed = np.empty_like(image)
     rows = max(1, _STRIP_PIXELS // image.shape[1])
-    for top in range(0, image.shape[0] if opacity else 0, rows):
-        strip, ids = slice(top, top + rows), classes[top : top + rows]
-        mixed[strip] = Image.blend(Image.fromarray(image[strip]), _coloured(ids, safe), opacity)
+    for top in range(0, len(image), rows):
+        strip, ids = image[top : top + rows], classes[top : top + rows]
+        # Pillow blends in C without a float copy of the picture.
+        drawn = mixed[top : top + rows]
+        drawn[:] = Image.blend(Image.fromarray(strip), _coloured(ids, safe), opacity)
         unknown = ids >= NUM_CLASSES
         if unknown.any():
-            mixed[strip][unknown] = image[strip][unknown]
+            drawn[unknown] = strip[unknown]
     if outlines:
         mixed[borders(classes)] = _OUTLINE
     return mixed
