@@ -1,6 +1,6 @@
 """`python -m pipeline.bench`: measure every budget once, print the table, write metrics/bench.json.
 
-For a workspace whose pipeline has run (`make demo SERVE=0`); a few minutes.
+For a workspace whose pipeline has run (`make demo SERVE=0`); about ten minutes.
 """
 
 from __future__ import annotations

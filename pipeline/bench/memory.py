@@ -39,7 +39,7 @@ KINDS = ("step", "passes", *MANY)
 
 def rows(params_file: Path) -> list[Row]:
     """Training's memory against that of its passes; that of evaluation and mic-edge with few and many inputs."""
-    step, passes = (_peak_of(kind, STEPS, params_file) for kind in ("step", "passes"))
+    step, passes = (peak_mib_of(kind, STEPS, params_file) for kind in ("step", "passes"))
     found = [
         Row(
             "training_memory",
@@ -49,13 +49,14 @@ def rows(params_file: Path) -> list[Row]:
         )
     ]
     for kind, (few_count, many_count, what) in MANY.items():
-        few, many = (_peak_of(kind, count, params_file) for count in (few_count, many_count))
+        few, many = (peak_mib_of(kind, count, params_file) for count in (few_count, many_count))
         detail = f"{few_count} {what} {few:.0f} MiB, {many_count} {what} {many:.0f} MiB"
         found.append(Row(f"memory_{kind}", many / few, 1.10, detail))
     return found
 
 
-def _peak_of(kind: str, count: int, params_file: Path) -> float:
+def peak_mib_of(kind: str, count: int, params_file: Path) -> float:
+    """`peak_above` in a process of its own."""
     command = [sys.executable, "-m", "pipeline.bench.memory", kind, str(count), "--params", str(params_file)]
     with tempfile.TemporaryDirectory() as folder:
         if kind == "edge_video":  # drawn here, for drawing takes memory, too
