@@ -189,7 +189,7 @@ class VideoWriter:
         even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         try:
             container, video = self._opened(*even.shape[:2])
-            picture = av.VideoFrame.from_ndarray(even, "rgb24").reformat(
+            picture = av.VideoFrame.from_numpy_buffer(even, "rgb24").reformat(
                 video.width, video.height, "yuv420p", dst_colorspace=_BT709
             )
             picture.pts, picture.time_base = frame.time, self._reader.time_base
