@@ -20,10 +20,9 @@ from pipeline.edge.runtime import Prepared, RawOutput, Segmentation, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.edge.video import predict_video
 
-SAVED = {
-    "picture": ("overlay", "index", "json"),
-    "video": ("overlay", "json"),
-}  # as where nothing is asked for
+# As where nothing is asked for.
+SAVED = {"picture": ("overlay", "index", "json"), "video": ("overlay", "json")}
+STEPS = ("read and prepare", "network", "finish and save")
 PICTURES, ROUNDS = 200, 3
 CLIP_SECONDS, CLIP_RATE, CLIP_SIZE = 60, 10, (720, 1280)
 
@@ -71,16 +70,13 @@ class Watched(Segmenter):
 
     def saved(self) -> None:
         """The results of what `finish` gave are on disk; called by the thread that saves."""
-        self.seconds["finish and save"] += time.perf_counter() - self._saving
+        self.seconds[STEPS[2]] += time.perf_counter() - self._saving
 
     def add(self, milliseconds: dict[str, float], count: int = 1) -> None:
         """Of a record, for `count` pictures or frames."""
-        for step, name in (
-            ("read", "read and prepare"),
-            ("prepare", "read and prepare"),
-            ("network", "network"),
-        ):
-            self.seconds[name] += milliseconds[step] * count / 1000
+        prepare, network, _ = STEPS
+        self.seconds[prepare] += (milliseconds["read"] + milliseconds["prepare"]) * count / 1000
+        self.seconds[network] += milliseconds["network"] * count / 1000
 
 
 class _Frames(Progress):
@@ -128,8 +124,8 @@ def _row(
     count: int,
     rounds: int,
 ) -> Row:
-    """`whole` against `count` runs of the network on `inputs`, over and over; the split of the last whole run."""
-    processor: dict[str, float] = {}
+    """`whole` against `count` runs of the network on `inputs`, over and over; the split is that of the last run."""
+    last: dict[str, tuple[float, float]] = {}
 
     def end_to_end() -> float:
         model.seconds.clear()
@@ -141,15 +137,15 @@ def _row(
     def timed(key: str, work: Callable[[], object]) -> float:
         started, busy = time.perf_counter(), time.process_time()
         work()
-        processor[key] = time.process_time() - busy
-        return time.perf_counter() - started
+        last[key] = time.perf_counter() - started, time.process_time() - busy
+        return last[key][0]
 
     wall, bare = medians_in_turn(end_to_end, alone, rounds)
-    split = ", ".join(f"{step} {seconds:.1f}" for step, seconds in model.seconds.items())
+    split = " + ".join(f"{step} {model.seconds[step]:.1f}" for step in STEPS)
     detail = (
-        f"{what} to saved results {wall:.1f} s, session.run alone {bare:.1f} s; seconds by thread in the last run: "
-        f"{split}, together {sum(model.seconds.values()):.1f}; processor {processor['whole']:.1f} s, "
-        f"session.run alone {processor['alone']:.1f} s ({model.path.parent.name}/{model.path.name} at "
+        f"{what} to saved results {wall:.1f} s, session.run alone {bare:.1f} s; by thread {split} = "
+        f"{sum(model.seconds.values()):.1f} s within {last['whole'][0]:.1f} s; processor {last['whole'][1]:.1f} s, "
+        f"session.run alone {last['alone'][1]:.1f} s ({model.path.parent.name}/{model.path.name} at "
         f"{'x'.join(map(str, model.manifest.training_size))})"
     )
     return Row(name, wall / bare, budget, detail)
