@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 
 
@@ -26,3 +27,15 @@ def machine(device: str) -> str:
         ]
         name = models[0] if models else name
     return f"CPU {name}, {cores()} cores"
+
+
+def peak_mib(process: int | str = "self") -> float | None:
+    """Peak memory of a running process so far, MiB; None where the system does not tell or the process has ended.
+
+    Linux' ru_maxrss would begin with what the parent had.
+    """
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    except OSError:
+        return None
+    return int(found[1]) / 1024 if found else None

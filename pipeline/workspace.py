@@ -81,5 +81,13 @@ class Workspace:
         return self.root / "metrics" / "bench.json"
 
     @property
+    def stress(self) -> Path:
+        return self.root / "metrics" / "stress.json"
+
+    @property
+    def install(self) -> Path:
+        return self.root / "metrics" / "install.json"
+
+    @property
     def report_dir(self) -> Path:
         return self.root / "report"

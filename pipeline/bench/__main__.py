@@ -1,6 +1,6 @@
 """`python -m pipeline.bench`: measure every budget once, print the table, write metrics/bench.json.
 
-For a workspace whose pipeline has run (`make demo SERVE=0`); a few minutes.
+For a workspace whose pipeline has run (`make demo SERVE=0`); about ten minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.bench import inference, memory, page, repro, training
+from pipeline.bench import edge, inference, memory, page, repro, training
 from pipeline.bench.row import Row
 from pipeline.evaluation.files import write_json
 from pipeline.machine import machine
@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     groups: list[Callable[[], list[Row]]] = [
         repro.rows,
         lambda: inference.rows(params, workspace),
+        edge.rows,
         page.rows,
         lambda: memory.rows(args.params),
         lambda: training.rows(params, workspace),

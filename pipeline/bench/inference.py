@@ -1,12 +1,9 @@
-"""Inference: what evaluation and mic-edge add to the time of the network, and the .onnx file against torch."""
+"""Inference: what evaluation adds to the time of the network, and the .onnx file against torch."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
-from itertools import cycle, islice
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,10 +11,8 @@ from torch import Tensor
 from pipeline.bench.row import Row, medians_in_turn
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
-from pipeline.edge.images import read_image, resize_image
-from pipeline.edge.predict import predict_pictures
+from pipeline.edge.images import resize_image
 from pipeline.edge.runtime import Prepared, Segmenter
-from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
@@ -26,18 +21,14 @@ from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.params import Params
 from pipeline.workspace import Workspace
 
-PROJECT = Path(__file__).resolve().parents[2]
-NIGHT_MODEL = PROJECT / "models" / "night" / "mic.onnx"
-EXAMPLES = PROJECT / "app" / "examples"
-SAVED = ("overlay", "index", "json")  # what mic-edge saves where nothing else is asked for
 PICTURES = 20
 ROUNDS = 5
 ONNX_SIZE = (512, 1024)
 
 
 def rows(params: Params, workspace: Workspace) -> list[Row]:
-    """Evaluation, mic-edge, onnxruntime."""
-    return [evaluation(params, workspace), edge(params, workspace), onnx_against_torch(params, workspace)]
+    """Evaluation, onnxruntime."""
+    return [evaluation(params, workspace), onnx_against_torch(params, workspace)]
 
 
 def evaluation(params: Params, workspace: Workspace) -> Row:
@@ -67,52 +58,6 @@ def evaluation(params: Params, workspace: Workspace) -> Row:
     )
     detail = f"{len(records)} pictures scored {1000 * whole:.0f} ms, network alone {1000 * bare:.0f} ms ({device.type})"
     return Row("evaluate", whole / bare, 1.15, detail)
-
-
-def edge(params: Params, workspace: Workspace) -> Row:
-    """mic-edge from picture files to saved results against session.run alone on the same pictures."""
-    path = edge_model(params, workspace)
-    model = Segmenter(path)
-    with tempfile.TemporaryDirectory() as out:
-        jobs = edge_jobs(params, workspace, PICTURES, Path(out))
-        prepared: list[Prepared] = [model.prepare(read_image(job.path)) for job in jobs]
-
-        def alone() -> None:
-            for picture in prepared:
-                model.run(picture)
-
-        whole, bare = medians_in_turn(
-            lambda: _seconds(lambda: save_results(jobs, model)),
-            lambda: _seconds(alone),
-            ROUNDS,
-        )
-    sizes = "x".join(map(str, model.manifest.training_size))
-    return Row(
-        "edge_image",
-        whole / bare,
-        1.25,
-        f"{len(jobs)} pictures to {', '.join(SAVED)} {1000 * whole:.0f} ms, session.run alone {1000 * bare:.0f} ms "
-        f"({path.parent.name}/{path.name} at {sizes})",
-    )
-
-
-def edge_model(params: Params, workspace: Workspace) -> Path:
-    """The night model that ships with the project, whose size is an edge device's, or what is in the workspace."""
-    return NIGHT_MODEL if NIGHT_MODEL.exists() else workspace.onnx(params.methods[-1])
-
-
-def edge_jobs(params: Params, workspace: Workspace, count: int, out: Path) -> list[Source]:
-    """`count` pictures for mic-edge, the page's examples over and over, or the target's where those are missing."""
-    pictures = sorted(EXAMPLES.glob("*.jpg")) or [
-        Path(record.image) for record in target_pictures(read_index(workspace.index("target")))
-    ]
-    chosen = enumerate(islice(cycle(pictures), count))
-    return [Source("picture", path, out / f"{i:03d}") for i, path in chosen]
-
-
-def save_results(jobs: list[Source], model: Segmenter) -> None:
-    """What `mic-edge predict` does with pictures."""
-    predict_pictures(jobs, model, SAVED, False, {"model": model.manifest.name}, lambda *_: None)
 
 
 def onnx_against_torch(params: Params, workspace: Workspace) -> Row:

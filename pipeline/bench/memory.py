@@ -1,12 +1,12 @@
 """Peak memory, each measured in a process of its own: `python -m pipeline.bench.memory KIND COUNT` prints MiB.
 
 Kinds: `step` and `passes` (COUNT training steps of MIC, or the passes they cannot avoid), `evaluate` and `edge` (COUNT
-pictures through the evaluation, or through mic-edge). Imports are not counted.
+pictures through the evaluation, or through mic-edge), `edge_video` (COUNT frames through mic-edge). Imports are not
+counted.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,13 +17,15 @@ from pathlib import Path
 import torch
 
 from pipeline import train
-from pipeline.bench.inference import edge_jobs, edge_model, save_results
+from pipeline.bench.clip import NIGHT_MODEL, draw_clip
+from pipeline.bench.edge import CLIP_RATE, CLIP_SIZE, Watched, edge_jobs, save_pictures, save_video
 from pipeline.bench.row import Row
 from pipeline.bench.training import first_step, unavoidable_passes
 from pipeline.data.index import read_index
-from pipeline.edge.runtime import Segmenter
+from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.scoring import score_pictures
+from pipeline.machine import peak_mib
 from pipeline.params import Params, load_params
 from pipeline.stage import stage_arguments
 from pipeline.training.monitor import memory_gib
@@ -31,12 +33,13 @@ from pipeline.training.step import train_step
 from pipeline.workspace import Workspace
 
 STEPS = 3
-FEW, MANY = 8, 40  # pictures
+MANY = {"evaluate": (8, 40, "pictures"), "edge": (8, 40, "pictures"), "edge_video": (60, 600, "frames")}
+KINDS = ("step", "passes", *MANY)
 
 
 def rows(params_file: Path) -> list[Row]:
-    """Training's memory against that of its passes; evaluation's and mic-edge's with five times the pictures."""
-    step, passes = (_peak_of(kind, STEPS, params_file) for kind in ("step", "passes"))
+    """Training's memory against that of its passes; that of evaluation and mic-edge with few and many inputs."""
+    step, passes = (peak_mib_of(kind, STEPS, params_file) for kind in ("step", "passes"))
     found = [
         Row(
             "training_memory",
@@ -45,22 +48,32 @@ def rows(params_file: Path) -> list[Row]:
             f"MIC step {step:.0f} MiB, its passes and optimiser alone {passes:.0f} MiB",
         )
     ]
-    for kind in ("evaluate", "edge"):
-        few, many = (_peak_of(kind, count, params_file) for count in (FEW, MANY))
-        detail = f"{FEW} pictures {few:.0f} MiB, {MANY} pictures {many:.0f} MiB"
+    for kind, (few_count, many_count, what) in MANY.items():
+        few, many = (peak_mib_of(kind, count, params_file) for count in (few_count, many_count))
+        detail = f"{few_count} {what} {few:.0f} MiB, {many_count} {what} {many:.0f} MiB"
         found.append(Row(f"memory_{kind}", many / few, 1.10, detail))
     return found
 
 
-def _peak_of(kind: str, count: int, params_file: Path) -> float:
+def peak_mib_of(kind: str, count: int, params_file: Path) -> float:
+    """`peak_above` in a process of its own."""
     command = [sys.executable, "-m", "pipeline.bench.memory", kind, str(count), "--params", str(params_file)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "edge_video":  # drawn here, for drawing takes memory, too
+            command += ["--video", str(draw_clip(Path(folder) / "clip.mp4", count, CLIP_SIZE, CLIP_RATE))]
+        answer = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     return float(answer.stdout.splitlines()[-1])
 
 
-def peak_mib(kind: str, count: int, params: Params, workspace: Workspace) -> float:
-    """Peak memory of COUNT times the work, above what this process had taken before; MiB."""
-    before = 0.0 if torch.cuda.is_available() else peak_of_process()
+def peak_above(kind: str, count: int, params: Params, workspace: Workspace, video: Path | None) -> float:
+    """Peak memory of COUNT times the work, above what this process had taken before; MiB.
+
+    On a machine with CUDA training and evaluation are measured there, mic-edge always in the process.
+    """
+    cuda = torch.cuda.is_available() and not kind.startswith("edge")
+    before = 0.0 if cuda else _peak_of_process()
     if kind in ("step", "passes"):
         setup, first = train.set_up(params, workspace, "mic"), first_step(params)
         for step in range(first, first + count):
@@ -76,27 +89,27 @@ def peak_mib(kind: str, count: int, params: Params, workspace: Workspace) -> flo
         pictures = target_pictures(read_index(workspace.index("target")))
         score_pictures(network, list(islice(cycle(pictures), count)), params, device, kind)
     else:
-        model = Segmenter(edge_model(params, workspace))
-        with tempfile.TemporaryDirectory() as out:
-            save_results(edge_jobs(params, workspace, count, Path(out)), model)
-    return 1024 * memory_gib() if torch.cuda.is_available() else peak_of_process() - before
+        model = Watched(NIGHT_MODEL)
+        with tempfile.TemporaryDirectory() as folder:
+            if video is None:
+                save_pictures(edge_jobs(count, Path(folder)), model)
+            else:
+                save_video(Source("video", video, Path(folder) / "video"), model)
+    return 1024 * memory_gib() if cuda else _peak_of_process() - before
 
 
-def peak_of_process() -> float:
-    """Peak memory of this process so far, MiB. Linux' ru_maxrss would begin with what the parent had."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 1024 * memory_gib()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
+def _peak_of_process() -> float:
+    return peak_mib() or 1024 * memory_gib()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the peak of one kind of work."""
     parser = stage_arguments(__doc__ or "", with_method=False)
-    parser.add_argument("kind", choices=("step", "passes", "evaluate", "edge"))
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("count", type=int)
+    parser.add_argument("--video", type=Path, help="for edge_video: a video of COUNT frames")
     args = parser.parse_args(argv)
-    print(peak_mib(args.kind, args.count, load_params(args.params), Workspace()))
+    print(peak_above(args.kind, args.count, load_params(args.params), Workspace(), args.video))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.bench.inference import save_results
+from pipeline.bench.edge import Watched, save_pictures
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
@@ -135,16 +135,16 @@ def pictures_a_second(paths: Mapping[str, Path], image: np.ndarray) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "picture.jpg"
         Image.fromarray(image).save(file, quality=92)
-        models = {name: at_size(Segmenter(path), image.shape[:2]) for name, path in paths.items()}
+        models = {name: at_size(Watched(path), image.shape[:2]) for name, path in paths.items()}
         for _ in range(ROUNDS):
             for name, model in models.items():
                 jobs = [Source("picture", file, Path(folder) / f"{name}_{i}") for i in range(PICTURES)]
-                seconds = _ms(partial(save_results, jobs, model)) / 1000
+                seconds = _ms(partial(save_pictures, jobs, model)) / 1000
                 found[name] = max(found.get(name, 0.0), PICTURES / seconds)
     return found
 
 
-def at_size(model: Segmenter, size: tuple[int, ...]) -> Segmenter:
+def at_size(model: Watched, size: tuple[int, ...]) -> Watched:
     """The model as if it had been trained at `size`, so that pictures of that size are not made smaller."""
     raw = model.manifest.raw
     model.manifest = Manifest(raw | {"input": raw["input"] | {"training_size": list(size)}})

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.bench.inference import EXAMPLES, NIGHT_MODEL
+from pipeline.bench.clip import EXAMPLES, NIGHT_MODEL
 from pipeline.bench.row import Row
 
 BUDGET, LONG_SIDE, ROUNDS = 1.25, 1280, 5

@@ -189,7 +189,7 @@ class VideoWriter:
         even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         try:
             container, video = self._opened(*even.shape[:2])
-            picture = av.VideoFrame.from_ndarray(even, "rgb24").reformat(
+            picture = av.VideoFrame.from_numpy_buffer(even, "rgb24").reformat(
                 video.width, video.height, "yuv420p", dst_colorspace=_BT709
             )
             picture.pts, picture.time_base = frame.time, self._reader.time_base
@@ -227,7 +227,9 @@ class VideoWriter:
         video = cast("VideoStream", container.add_stream(codec, rate=self._reader.rate))
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         if codec == "libx264":
-            video.options = {"preset": "veryfast", "crf": "20"}
+            # A fifth of the processor time of "veryfast" at 20, which the network needs; 1 dB (of 51) and, the
+            # stiller the scene, up to 1.7 times the size are its price.
+            video.options = {"preset": "ultrafast", "crf": "23"}
         else:
             video.bit_rate = int(0.2 * width * height * self._reader.rate)
         encoder = video.codec_context

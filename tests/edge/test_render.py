@@ -39,6 +39,16 @@ def test_overlay_mixes_by_opacity_and_leaves_unknown_pixels(halves: np.ndarray) 
     assert (picture == 100).all()
 
 
+def test_a_large_picture_drawn_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 256, (25, 40, 3), np.uint8)
+    classes = random.integers(0, 25, (25, 40)).astype(np.uint8)  # 19 to 24: no class
+    whole = render.overlay(picture, classes)
+    for pixels in (1, 40, 270):  # a row, a row, six rows and one left over
+        monkeypatch.setattr(render, "_STRIP_PIXELS", pixels)
+        np.testing.assert_array_equal(render.overlay(picture, classes), whole)
+
+
 def test_outlines_lie_where_classes_meet(halves: np.ndarray) -> None:
     picture = np.full((6, 8, 3), 100, np.uint8)
     drawn = render.overlay(picture, halves, opacity=0, outlines=True)

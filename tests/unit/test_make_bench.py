@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.bench import __main__ as bench
-from pipeline.bench import inference, memory, page, repro, training
+from pipeline.bench import edge, inference, memory, page, repro, training
 from pipeline.bench.row import Row, medians_in_turn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,7 @@ def test_the_bench_writes_every_row_with_machine_and_date(
     groups = {
         repro: "repro",
         inference: "evaluate",
+        edge: "edge_image",
         page: "page",
         memory: "memory_edge",
         training: "mic_step",
