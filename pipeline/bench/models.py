@@ -44,6 +44,7 @@ from pipeline.workspace import Workspace
 
 PICTURES = 40  # that mic-edge is timed on
 ROUNDS = 3  # of all files' pictures
+FEWEST = 10  # runs of each network
 TORCH, OURS, OUR_OPENVINO, THEIRS = "torch eager", "onnxruntime", "OpenVINO", "OpenVINO's default"
 COLUMNS = (TORCH, OURS, OUR_OPENVINO, THEIRS)
 
@@ -61,7 +62,7 @@ def run(params: Params, workspace: Workspace, size: Size) -> dict[str, Any]:
     runs: dict[str, Callable[[], float]] = {}
     for name, row in paths.items():
         runs |= {f"{name} {runner}": work for runner, work in runners(params, workspace, row, image).items()}
-    times = in_turn(runs)
+    times = in_turn(runs, FEWEST)
     speeds = pictures_a_second({name: workspace.root / "models" / name for name in paths}, image)
     table = [
         {key: row[key] for key in ("file", "precision", "megabytes", "target_miou", "agreement")}

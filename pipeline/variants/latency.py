@@ -19,7 +19,7 @@ SECONDS = 15.0  # for all models together, warm-up not counted
 FEWEST = 3  # rounds, however long they take
 
 
-def in_turn(runs: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+def in_turn(runs: Mapping[str, Callable[[], float]], fewest: int = FEWEST) -> dict[str, list[float]]:
     """What each run answers (its time), every round all of them: what slows the machine slows them alike."""
     for run in runs.values():
         for _ in range(WARM_UP):
@@ -27,7 +27,7 @@ def in_turn(runs: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {name: [] for name in runs}
     started = time.perf_counter()
     for number in range(ROUNDS):
-        if number >= FEWEST and time.perf_counter() - started > SECONDS:
+        if number >= fewest and time.perf_counter() - started > SECONDS:
             break
         for name, run in runs.items():
             taken[name].append(run())
