@@ -40,7 +40,7 @@ from pipeline.onnx_graph import differences, export_graph, parity_batches
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard
 
-SIZE = (128, 256)  # of networks that take any size; the gate adds 96 x 192 and 192 x 384
+SIZE = (128, 256)  # of networks that take any size; the gate adds 64 x 128 and 192 x 384
 SHRINK = 8  # of the sizes of networks that slide windows
 # A pixel is clear if its two best logits are further apart than this many times torch's own rounding error: either
 # logit may be off by one such error in torch and, its sums being ordered otherwise, somewhat more in ONNX.
@@ -177,7 +177,7 @@ def profile_pairs(profiles: Iterable[Path]) -> dict[str, Params]:
         for method in ("mic", "distil") if params.distil else ("mic",):
             small = shrunk(params.for_method(method))
             slides = "sliding " if small.evaluate.mode == "sliding" else ""
-            around = "HRDA " if small.network.hrda else ""
+            around = "HRDA " if small.network.hrda else "shrunk " if small.network.shrink > 1 else ""
             name = f"{slides}{around}{small.network.architecture}/{small.network.encoder}"
             if name in pairs and _shape(pairs[name]) != _shape(small):
                 name = f"{name} ({path.stem})"
