@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -180,7 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not re.fullmatch(r"\d+x\d+", args.size):
         raise UserError(f"--size {args.size}: write height x width, such as 512x1024")
     height, width = map(int, args.size.split("x"))
-    Console().print(shown(run(load_params(args.params), Workspace(), (height, width))))
+    report = run(load_params(args.params), Workspace(), (height, width))
+    Console(width=None if sys.stdout.isatty() else 120).print(shown(report))  # whole file names in a log
     return 0
 
 
