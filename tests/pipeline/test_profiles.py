@@ -43,7 +43,12 @@ def reduced(path: Path, method: str) -> str:
 
     What only the loader or other stages read is put aside, so that profiles with the same step share it.
     """
-    changes: dict[str, Any] = {"train.crop": [CROP, CROP], "methods": [method]}
+    changes: dict[str, Any] = {
+        "train.crop": [CROP, CROP],
+        "methods": [method],
+        "students": [],
+        "distil": None,
+    }
     if raw(path)["network"].get("hrda"):
         changes["network.hrda.detail"] = [DETAIL, DETAIL]
     if method == "source_only":
