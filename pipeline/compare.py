@@ -41,7 +41,7 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
         raise UserError(
             f"methods is {list(params.methods)}: comparing needs {BASELINE} and one more, e.g. mic"
         )
-    candidates = [m for m in (*params.methods, *params.students) if m not in (BASELINE, method)]
+    candidates = [m for m in params.trained if m not in (BASELINE, method)]
     others = [m for m in candidates if workspace.metrics(m).exists()]
     methods = [BASELINE, *others, method]
     metrics = {m: _read_json(workspace.metrics(m), m) for m in methods}

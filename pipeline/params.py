@@ -152,6 +152,11 @@ class Params(Section):
             )
         return self
 
+    @property
+    def trained(self) -> tuple[Method, ...]:
+        """All that `dvc repro` trains, students last."""
+        return (*self.methods, *self.students)
+
     def for_method(self, method: str) -> Params:
         """What `method` trains with: `distil` has a network of its own, and labels to trust from the first step.
 

@@ -91,7 +91,7 @@ def model_files(params: Params, workspace: Workspace) -> tuple[dict[str, Path], 
     Triton reads a dot in a name as <model>.<backend>, so mic.int8 is called mic_int8.
     """
     files, gone = {}, []
-    for method in (*params.methods, *params.students):
+    for method in params.trained:
         path = workspace.onnx(method)
         if not path.exists():
             raise UserError(f"{path} does not exist: run `python -m pipeline.export --method {method}` first")

@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
-from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.encoder_decoder import size_multiple
 from pipeline.networks.normalise import normalise
 from pipeline.networks.sliding import Network, as_evaluated, fixed_size
 from pipeline.networks.windows import Size
@@ -95,7 +95,7 @@ def _run(
     if size is not None:
         image = resize_image(image, fit_size(image.shape[0], image.shape[1], size, fixed))
     if fixed is None:
-        pixels, resized = pad_to_multiple(image, getattr(network, "size_multiple", STRIDE))
+        pixels, resized = pad_to_multiple(image, size_multiple(network))
     else:
         pixels, resized = pad_to_size(image, fixed)
     images = normalise(torch.tensor(pixels, device=device).unsqueeze(0))  # (1, 3, H, W)

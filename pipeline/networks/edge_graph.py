@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.encoder_decoder import size_multiple
 from pipeline.networks.normalise import MEAN, STD
 
 CONFIDENCE_STRIDE = 4  # input pixels per confidence value (the ONNX contract)
@@ -26,7 +26,7 @@ class EdgeGraph(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval()
-        self.stride: int = getattr(network, "size_multiple", STRIDE)
+        self.stride = size_multiple(network)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 

@@ -62,6 +62,11 @@ class Segmenter(nn.Module):
             )
 
 
+def size_multiple(network: object) -> int:
+    """What height and width of pictures must be multiples of; STRIDE for a callable that does not say."""
+    return getattr(network, "size_multiple", STRIDE)
+
+
 def last_stage(stages: Any) -> Tensor:
     """The deepest stage of what an encoder returned."""
     return stages[0][-1] if isinstance(stages, tuple) else stages[-1]

@@ -63,7 +63,7 @@ class Hrda(Segmenter):
             UserError: pictures that are no multiple of `size_multiple`, or in training smaller than the detail window.
         """
         self.check_size(images)
-        stages = self.encoder(self.context_view(images))
+        stages = self.stages(images)
         context = self.decode(stages)
         attention = resize(self.attention(stages), (context.shape[-2], context.shape[-1]))
         if self.training:
@@ -75,9 +75,9 @@ class Hrda(Segmenter):
             output = fuse(context, attention, self.sliding_detail(images), self.ratio)
         return (output, last_stage(stages)) if with_features else output
 
-    def encoder_features(self, images: Tensor) -> Tensor:
-        """The last encoder stage of the context view alone, (B, C, h', w')."""
-        return super().encoder_features(self.context_view(images))
+    def stages(self, images: Tensor) -> Any:
+        """Of the context view."""
+        return self.encoder(self.context_view(images))
 
     def context_view(self, images: Tensor) -> Tensor:
         """The whole pictures at 1 / `ratio` of their size, bilinear without antialiasing."""

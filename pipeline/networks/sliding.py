@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
-from pipeline.networks.encoder_decoder import STRIDE
+from pipeline.networks.encoder_decoder import size_multiple
 from pipeline.networks.hrda import Hrda
 from pipeline.networks.windows import Size, cut, merge_windows, resize, window_boxes
 from pipeline.params import Params
@@ -27,7 +27,7 @@ def fixed_size(params: Params, network: object) -> Size | None:
     """
     if params.evaluate.mode == "whole" and params.network.hrda is None:  # HRDA has windows of its own
         return None
-    return up_to_multiple(params.data.size, getattr(network, "size_multiple", STRIDE))
+    return up_to_multiple(params.data.size, size_multiple(network))
 
 
 def as_evaluated(params: Params, network: Given) -> Given | Sliding:
@@ -59,7 +59,7 @@ class Sliding(nn.Module):
         self.window = window
         self.stride = stride
         self.training = getattr(network, "training", False)
-        self.size_multiple: int = getattr(network, "size_multiple", STRIDE)
+        self.size_multiple = size_multiple(network)
         if any(side % self.size_multiple for side in window):
             raise UserError(
                 f"evaluate.window {list(window)} must be multiples of {self.size_multiple} for this network"
