@@ -50,17 +50,22 @@ def run(params: Params, workspace: Workspace, method: str) -> dict[str, Any]:
 
 def files(workspace: Workspace, method: str) -> dict[str, Path]:
     """File name -> path of the fp32 file and the variants that `quantize` has written."""
-    table = workspace.variants(method)
-    if not table.exists():
-        raise UserError(f"{table} does not exist: run `python -m pipeline.quantize --method {method}` first")
-    rows = json.loads(table.read_text(encoding="utf-8"))["variants"]
     folder = workspace.onnx(method).parent
+    rows = variants(workspace, method)
     paths = {row["file"]: folder / row["file"] for row in rows if row["p50_ms"] is not None}
     if missing := next((path for path in paths.values() if not path.exists()), None):
         raise UserError(
             f"{missing} does not exist: run `python -m pipeline.quantize --method {method}` again"
         )
     return paths
+
+
+def variants(workspace: Workspace, method: str) -> list[dict[str, Any]]:
+    """The rows of metrics/variants_<method>.json."""
+    table = workspace.variants(method)
+    if not table.exists():
+        raise UserError(f"{table} does not exist: run `python -m pipeline.quantize --method {method}` first")
+    return json.loads(table.read_text(encoding="utf-8"))["variants"]
 
 
 def timed(paths: dict[str, Path], record: Record, provider: str) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ class Params(Section):
         return self
 
     @property
-    def trained(self) -> tuple[Method, ...]:
+    def trained(self) -> tuple[str, ...]:
         """All that `dvc repro` trains, students last."""
         return (*self.methods, *self.students)
 

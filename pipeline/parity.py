@@ -175,7 +175,7 @@ def profile_pairs(profiles: Iterable[Path]) -> dict[str, Params]:
     for path in profiles:
         params = load_params(path)
         for method in ("mic", "distil") if params.distil else ("mic",):
-            small = shrunk(params.for_method(method))
+            small = reduced(params.for_method(method))
             slides = "sliding " if small.evaluate.mode == "sliding" else ""
             around = "HRDA " if small.network.hrda else "shrunk " if small.network.shrink > 1 else ""
             name = f"{slides}{around}{small.network.architecture}/{small.network.encoder}"
@@ -195,15 +195,15 @@ def named_pair(pair: str, base: Path) -> tuple[str, Params]:
     """`ARCHITECTURE/ENCODER` with the defaults of both, the rest from the params file `base`."""
     architecture, _, encoder = pair.partition("/")
     changes = {"network": {"architecture": architecture, "encoder": encoder}, "evaluate": {}}
-    return pair, shrunk(load_params(base, changes))
+    return pair, reduced(load_params(base, changes))
 
 
-def shrunk(params: Params) -> Params:
+def reduced(params: Params) -> Params:
     """The same network, its windows and pictures small enough for two cores."""
     hrda, how = params.network.hrda, params.evaluate
     if hrda is None and how.mode == "whole":
         return params.model_copy(update={"data": params.data.model_copy(update={"size": SIZE})})
-    multiple = STRIDE if hrda is None else STRIDE * round(1 / hrda.scale)
+    multiple = STRIDE * params.network.shrink * (1 if hrda is None else round(1 / hrda.scale))
 
     def eighth(size: Size) -> Size:
         return up_to_multiple((size[0] // SHRINK, size[1] // SHRINK), multiple)

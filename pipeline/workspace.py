@@ -81,6 +81,10 @@ class Workspace:
         return self.root / "metrics" / "bench.json"
 
     @property
+    def models(self) -> Path:
+        return self.root / "metrics" / "models.json"
+
+    @property
     def stress(self) -> Path:
         return self.root / "metrics" / "stress.json"
 

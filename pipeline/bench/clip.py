@@ -1,12 +1,8 @@
-"""Videos drawn for measurements: a picture of the page, panned from side to side.
-
-`python -m pipeline.bench.clip FILE FRAMES HEIGHT WIDTH RATE` draws one.
-"""
+"""Videos drawn for measurements: a picture of the page, panned from side to side."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -59,9 +55,3 @@ def _scene(height: int, width: int) -> np.ndarray:
 def _pan(frames: int, room: int) -> Sequence[int]:
     """Left edges, there and back again."""
     return [abs((STEP * i + room) % (2 * room) - room) for i in range(frames)]
-
-
-if __name__ == "__main__":
-    file, *numbers = sys.argv[1:]
-    count, height, width, rate = map(int, numbers)
-    draw_clip(Path(file), count, (height, width), rate)

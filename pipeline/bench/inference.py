@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.bench.row import Row, medians_in_turn
+from pipeline.bench.row import Row, medians_in_turn, seconds
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.images import resize_image
@@ -18,6 +18,7 @@ from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
 from pipeline.machine import cores
 from pipeline.networks.edge_graph import EdgeGraph
+from pipeline.networks.sliding import as_evaluated
 from pipeline.params import Params
 from pipeline.workspace import Workspace
 
@@ -52,8 +53,8 @@ def evaluation(params: Params, workspace: Workspace) -> Row:
                 network(images)
 
     whole, bare = medians_in_turn(
-        lambda: _seconds(lambda: score_pictures(network, records, params, device, method)),
-        lambda: _seconds(alone),
+        lambda: seconds(lambda: score_pictures(network, records, params, device, method)),
+        lambda: seconds(alone),
         ROUNDS,
     )
     detail = f"{len(records)} pictures scored {1000 * whole:.0f} ms, network alone {1000 * bare:.0f} ms ({device.type})"
@@ -63,22 +64,12 @@ def evaluation(params: Params, workspace: Workspace) -> Row:
 def onnx_against_torch(params: Params, workspace: Workspace) -> Row:
     """The exported file in onnxruntime against the network that it was exported from, on as many CPU threads."""
     method, threads = params.methods[-1], cores()
-    graph = EdgeGraph(trained_network(params, workspace.weights(method), method, torch.device("cpu")))
     model = Segmenter(workspace.onnx(method), threads=threads)
     record = target_pictures(read_index(workspace.index("target")))[0]
     pixels = resize_image(read_picture(record.image), ONNX_SIZE)[None]
-    prepared, image = Prepared(pixels, ONNX_SIZE, ONNX_SIZE, 0.0), torch.from_numpy(pixels)
-
-    def eager() -> None:
-        with torch.inference_mode():
-            graph(image)
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    torch_seconds, onnx_seconds = medians_in_turn(
-        lambda: _seconds(eager), lambda: _seconds(lambda: model.run(prepared)), ROUNDS
-    )
-    torch.set_num_threads(before)
+    prepared = Prepared(pixels, ONNX_SIZE, ONNX_SIZE, 0.0)
+    eager = torch_eager(params, workspace, method, pixels)
+    torch_seconds, onnx_seconds = medians_in_turn(eager, lambda: seconds(lambda: model.run(prepared)), ROUNDS)
     detail = (
         f"{method} at {ONNX_SIZE[0]}x{ONNX_SIZE[1]}, {threads} CPU threads: torch eager (channels last) "
         f"{1000 * torch_seconds:.0f} ms, onnxruntime {1000 * onnx_seconds:.0f} ms"
@@ -86,9 +77,18 @@ def onnx_against_torch(params: Params, workspace: Workspace) -> Row:
     return Row("onnx_vs_torch", torch_seconds / onnx_seconds, 1.8, detail, at_least=True)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+def torch_eager(params: Params, workspace: Workspace, method: str, pixels: np.ndarray) -> Callable[[], float]:
+    """Seconds of the graph that `method` exports, in torch on all CPU cores; `pixels` uint8 (N, H, W, 3)."""
+    params = params.for_method(method)
+    network = trained_network(params, workspace.weights(method), method, torch.device("cpu"))
+    graph, image = EdgeGraph(as_evaluated(params, network)), torch.from_numpy(pixels)
+
+    @torch.inference_mode()
+    def run() -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(cores())
+        taken = seconds(lambda: graph(image))
+        torch.set_num_threads(before)
+        return taken
+
+    return run

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from pipeline import train
-from pipeline.bench.clip import NIGHT_MODEL
+from pipeline.bench.clip import NIGHT_MODEL, draw_clip
 from pipeline.bench.edge import CLIP_RATE, CLIP_SIZE, Watched, edge_jobs, save_pictures, save_video
 from pipeline.bench.row import Row
 from pipeline.bench.training import first_step, unavoidable_passes
@@ -59,10 +59,8 @@ def peak_mib_of(kind: str, count: int, params_file: Path) -> float:
     """`peak_above` in a process of its own."""
     command = [sys.executable, "-m", "pipeline.bench.memory", kind, str(count), "--params", str(params_file)]
     with tempfile.TemporaryDirectory() as folder:
-        if kind == "edge_video":  # drawn in yet another one, for drawing takes memory, too
-            clip = Path(folder) / "clip.mp4"
-            what = map(str, (clip, count, *CLIP_SIZE, CLIP_RATE))
-            subprocess.run([sys.executable, "-m", "pipeline.bench.clip", *what], check=True)
+        if kind == "edge_video":  # drawn here, for drawing takes memory, too
+            clip = draw_clip(Path(folder) / "clip.mp4", count, CLIP_SIZE, CLIP_RATE)
             command += ["--video", str(clip)]
         answer = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

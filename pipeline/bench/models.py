@@ -7,11 +7,9 @@ does slows them alike. `pictures/s` is what `mic-edge predict` does with JPEG fi
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -19,25 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.bench.edge import Watched, save_pictures
+from pipeline.bench.inference import torch_eager
+from pipeline.bench.row import seconds
+from pipeline.bench.stress_inputs import sized
+from pipeline.benchmark import variants
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import resize_image
-from pipeline.edge.manifest import Manifest
 from pipeline.edge.openvino_backend import load_openvino
 from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.edge.sources import Source
-from pipeline.evaluate import target_pictures, trained_network
+from pipeline.evaluate import target_pictures
 from pipeline.evaluation.files import write_json
 from pipeline.machine import cores, machine
-from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.sliding import as_evaluated
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.variants.latency import in_turn, p50
@@ -58,18 +56,18 @@ def run(params: Params, workspace: Workspace, size: Size) -> dict[str, Any]:
     Raises:
         UserError: a method's table of variants is missing, or pictures of `size` do not fit a model.
     """
-    paths = {row["file"]: row for method in methods(params) for row in variants(workspace, method)}
+    rows = {row["file"]: row for method in params.trained for row in on_cpu(workspace, method)}
     image = resize_image(read_picture(target_pictures(read_index(workspace.index("target")))[0].image), size)
     runs: dict[str, Callable[[], float]] = {}
-    for name, row in paths.items():
+    for name, row in rows.items():
         runs |= {f"{name} {runner}": work for runner, work in runners(params, workspace, row, image).items()}
     times = in_turn(runs, FEWEST)
-    speeds = pictures_a_second({name: workspace.root / "models" / name for name in paths}, image)
+    speeds = pictures_a_second({name: workspace.root / "models" / name for name in rows}, image)
     table = [
         {key: row[key] for key in ("file", "precision", "megabytes", "target_miou", "agreement")}
         | {"p50_ms": {c: p50(times[f"{name} {c}"]) for c in COLUMNS if f"{name} {c}" in times}}
         | {"pictures_a_second": round(speeds[name], 1)}
-        for name, row in paths.items()
+        for name, row in rows.items()
     ]
     report = {
         "size": list(size),
@@ -78,24 +76,15 @@ def run(params: Params, workspace: Workspace, size: Size) -> dict[str, Any]:
         "date": date.today().isoformat(),
         "files": table,
     }
-    write_json(workspace.root / "metrics" / "models.json", report)
+    write_json(workspace.models, report)
     return report
 
 
-def methods(params: Params) -> tuple[str, ...]:
-    """Those that `dvc repro` trains, students last."""
-    return (*params.methods, *params.students)
-
-
-def variants(workspace: Workspace, method: str) -> list[dict[str, Any]]:
-    """The rows of metrics/variants_<method>.json that were written and take any size."""
-    path = workspace.variants(method)
-    if not path.exists():
-        raise UserError(f"{path} does not exist: run `python -m pipeline.quantize --method {method}` first")
-    rows = json.loads(path.read_text(encoding="utf-8"))["variants"]
+def on_cpu(workspace: Workspace, method: str) -> list[dict[str, Any]]:
+    """The method's files of any input size that run on the CPU: their rows of metrics/variants_<method>.json."""
     return [
         row | {"method": method}
-        for row in rows
+        for row in variants(workspace, method)
         if row["provider"] == "cpu" and row["precision"] in ("fp32", "int8")
     ]
 
@@ -106,29 +95,21 @@ def runners(
     """Runtime -> milliseconds of the network alone on `image`, uint8 (H, W, 3); torch for fp32 files only."""
     path, pixels = workspace.root / "models" / row["file"], image[None]
     prepared = Prepared(pixels, image.shape[:2], image.shape[:2], 0.0)
-    if any(side % Segmenter(path).manifest.stride for side in image.shape[:2]):
+    ours, openvino = Segmenter(path), Segmenter(path, "openvino")
+    if any(side % ours.manifest.stride for side in image.shape[:2]):
         raise UserError(
             f"{path}: {image.shape[0]}x{image.shape[1]} is no multiple of its stride: choose another --size"
         )
-    ours, openvino = Segmenter(path), Segmenter(path, "openvino")
     default = load_openvino().Core().compile_model(path, "CPU").create_infer_request()
     found = {
         OURS: lambda: ours.run(prepared).milliseconds,
         OUR_OPENVINO: lambda: openvino.run(prepared).milliseconds,
-        THEIRS: lambda: _ms(lambda: default.infer({"image": pixels})),
+        THEIRS: lambda: 1000 * seconds(lambda: default.infer({"image": pixels})),
     }
     if row["precision"] == "fp32":
-        method, cpu = row["method"], torch.device("cpu")
-        params = params.for_method(method)
-        network = as_evaluated(params, trained_network(params, workspace.weights(method), method, cpu))
-        found[TORCH] = partial(_torch_ms, EdgeGraph(network), torch.from_numpy(pixels))
+        eager = torch_eager(params, workspace, row["method"], pixels)
+        found[TORCH] = lambda: 1000 * eager()
     return found
-
-
-@torch.inference_mode()
-def _torch_ms(graph: EdgeGraph, image: torch.Tensor) -> float:
-    torch.set_num_threads(cores())
-    return _ms(lambda: graph(image))
 
 
 def pictures_a_second(paths: Mapping[str, Path], image: np.ndarray) -> dict[str, float]:
@@ -141,22 +122,15 @@ def pictures_a_second(paths: Mapping[str, Path], image: np.ndarray) -> dict[str,
         for _ in range(ROUNDS):
             for name, model in models.items():
                 jobs = [Source("picture", file, Path(folder) / f"{name}_{i}") for i in range(PICTURES)]
-                seconds = _ms(partial(save_pictures, jobs, model)) / 1000
-                found[name] = max(found.get(name, 0.0), PICTURES / seconds)
+                taken = seconds(partial(save_pictures, jobs, model))
+                found[name] = max(found.get(name, 0.0), PICTURES / taken)
     return found
 
 
 def at_size(model: Watched, size: tuple[int, ...]) -> Watched:
     """The model as if it had been trained at `size`, so that pictures of that size are not made smaller."""
-    raw = model.manifest.raw
-    model.manifest = Manifest(raw | {"input": raw["input"] | {"training_size": list(size)}})
+    model.manifest = sized(model.manifest, (size[0], size[1]))
     return model
-
-
-def _ms(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - started)
 
 
 def shown(report: dict[str, Any]) -> Table:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class Row:
             "holds": self.holds,
             "detail": f"{limit} {self.budget:g}: {self.detail}",
         }
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time of some work, the accelerator's part included."""
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    work()
+    if cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
 
 
 def medians_in_turn(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -14,6 +13,7 @@ from onnx import helper
 from PIL import Image
 
 from pipeline.bench.clip import EXAMPLES, NIGHT_MODEL, draw_clip
+from pipeline.edge.checksum import embedded_manifest
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
 SIDE = 64
@@ -29,11 +29,16 @@ BROKEN_KINDS: tuple[Callable[[bytes], bytes], ...] = (
 def small_model(path: Path) -> Path:
     """The night model whose manifest asks for SIDE x SIDE pixels: a real network that is not the greatest cost."""
     model = onnx.load(NIGHT_MODEL)
-    raw = json.loads(next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY))
-    raw["input"]["training_size"] = [SIDE, SIDE]
-    helper.set_model_props(model, {METADATA_KEY: Manifest.from_dict(raw).to_json()})
+    manifest = Manifest.from_json(embedded_manifest(NIGHT_MODEL) or "", str(NIGHT_MODEL))
+    helper.set_model_props(model, {METADATA_KEY: sized(manifest, (SIDE, SIDE)).to_json()})
     onnx.save(model, path)
     return path
+
+
+def sized(manifest: Manifest, size: tuple[int, int]) -> Manifest:
+    """As if the model had been trained at (height, width) = `size`: pictures are fitted into that."""
+    raw = manifest.raw
+    return Manifest.from_dict(raw | {"input": raw["input"] | {"training_size": list(size)}})
 
 
 def draw_folder(path: Path, images: int, broken: int) -> list[Path]:

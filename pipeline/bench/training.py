@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from pipeline import preflight, train
 from pipeline.adaptation.cross_entropy import segmentation_loss
-from pipeline.bench.row import Row, medians_in_turn
+from pipeline.bench.row import Row, medians_in_turn, seconds
 from pipeline.data.loaders import Batch
 from pipeline.networks.normalise import normalise
 from pipeline.params import Params
@@ -26,8 +23,8 @@ def rows(params: Params, workspace: Workspace) -> list[Row]:
     step = first_step(params)
     batch = setup.batches[step]
     mic, bare = medians_in_turn(
-        lambda: seconds(setup, lambda: train_step(setup, batch, step, params)),
-        lambda: seconds(setup, lambda: unavoidable_passes(setup, batch, step)),
+        lambda: seconds(lambda: train_step(setup, batch, step, params)),
+        lambda: seconds(lambda: unavoidable_passes(setup, batch, step)),
         ROUNDS,
     )
     _, _, loading = preflight.time_loader(setup, params, step)
@@ -68,15 +65,3 @@ def unavoidable_passes(setup: Setup, batch: Batch, step: int) -> None:
             loss = segmentation_loss(student(images), label)
         fabric.backward(loss)
     setup.optimiser.step()
-
-
-def seconds(setup: Setup, work: Callable[[], object]) -> float:
-    """Time of some work on the training device."""
-    cuda = setup.fabric.device.type == "cuda"
-    if cuda:
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    work()
-    if cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
