@@ -57,6 +57,11 @@ class Network(Section):
         default=1, ge=1, le=8, description="sees pictures this many times smaller: faster, loses small things"
     )
 
+    def fits(self, other: Network) -> bool:
+        """Whether it has the same tensors."""
+        kind = {"architecture", "encoder", "decoder", "hrda"}
+        return self.model_dump(include=kind) == other.model_dump(include=kind)
+
     @model_validator(mode="after")
     def _one_resolution(self) -> Network:
         if self.hrda is not None and self.shrink > 1:
@@ -69,6 +74,11 @@ class Distil(Section):
 
     network: Network
     teacher: Method = Field(default="mic", description="the method whose student labels the target pictures")
+    start: Literal["encoder", "teacher"] = Field(
+        default="encoder",
+        description="`teacher`: all the teacher's weights, for its network with another shrink; `encoder`: those of "
+        "distil.network.weights",
+    )
     steps: int | None = Field(default=None, ge=1, description="null: train.steps")
     optimiser: Optimiser | None = Field(default=None, description="null: train.optimiser")
 
@@ -149,6 +159,11 @@ class Params(Section):
         if self.students and self.distil and self.distil.teacher not in self.methods:
             raise ValueError(
                 f"distil.teacher {self.distil.teacher!r} is none of methods {list(self.methods)}"
+            )
+        if self.distil and self.distil.start == "teacher" and not self.distil.network.fits(self.network):
+            raise ValueError(
+                "distil.start `teacher` needs distil.network to have network's architecture, encoder and decoder: "
+                "only its shrink may differ, or set start: encoder"
             )
         return self
 

@@ -59,6 +59,21 @@ def test_a_student_is_trained_scored_exported_and_compared(project: Path) -> Non
     assert "distil" in json.dumps(compare.run(params, workspace)["pairs"])
 
 
+def test_a_student_that_begins_as_its_teacher(project: Path) -> None:
+    network = yaml.safe_load((project / "params.yaml").read_text())["network"]
+    start = {"network": network | {"shrink": 2}, "start": "teacher", "steps": 1}
+    params, workspace = distilling(project, distil=start), Workspace()
+    prepare.run(params, workspace)
+    train.run(params, workspace, "mic")
+    student = train.set_up(params, workspace, "distil").student.state_dict()
+    adapted = load_file(workspace.weights("mic"))
+    assert student.keys() == adapted.keys()
+    assert all(torch.equal(student[name], tensor) for name, tensor in adapted.items())
+    fresh = distilling(project, distil=start | {"start": "encoder"})
+    ids = {train.run_fingerprint(p, workspace, "distil") for p in (params, fresh)}
+    assert len(ids) == 2, "a checkpoint of the other start is not continued"
+
+
 def test_a_student_continues_and_starts_afresh_with_another_teacher(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +116,10 @@ def test_a_student_continues_and_starts_afresh_with_another_teacher(
         (
             {"distil": {"network": SMALL, "techer": "mic"}},
             r"unknown key distil.techer, did you mean 'teacher'\?",
+        ),
+        (
+            {"distil": {"network": SMALL, "start": "teacher"}},
+            "distil.start `teacher` needs distil.network to have network's architecture",
         ),
     ],
 )
