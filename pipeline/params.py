@@ -80,6 +80,10 @@ class Distil(Section):
         "distil.network.weights",
     )
     steps: int | None = Field(default=None, ge=1, description="null: train.steps")
+    crop: Size | None = Field(
+        default=None,
+        description="(height, width) of its training crops, larger where it shrinks; null: train.crop",
+    )
     optimiser: Optimiser | None = Field(default=None, description="null: train.optimiser")
 
 
@@ -187,6 +191,7 @@ class Params(Section):
         train = self.train.model_copy(
             update={
                 "steps": self.distil.steps or self.train.steps,
+                "crop": self.distil.crop or self.train.crop,
                 "optimiser": self.distil.optimiser or self.train.optimiser,
                 "uda": self.train.uda.model_copy(update={"start_step": 0}),
             }

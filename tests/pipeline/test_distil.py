@@ -61,11 +61,13 @@ def test_a_student_is_trained_scored_exported_and_compared(project: Path) -> Non
 
 def test_a_student_that_begins_as_its_teacher(project: Path) -> None:
     network = yaml.safe_load((project / "params.yaml").read_text())["network"]
-    start = {"network": network | {"shrink": 2}, "start": "teacher", "steps": 1}
+    start = {"network": network | {"shrink": 2}, "start": "teacher", "crop": [32, 64], "steps": 1}
     params, workspace = distilling(project, distil=start), Workspace()
     prepare.run(params, workspace)
     train.run(params, workspace, "mic")
-    student = train.set_up(params, workspace, "distil").student.state_dict()
+    setup = train.set_up(params, workspace, "distil")
+    assert setup.batches[0]["target_image"].shape[-2:] == (32, 64)
+    student = setup.student.state_dict()
     adapted = load_file(workspace.weights("mic"))
     assert student.keys() == adapted.keys()
     assert all(torch.equal(student[name], tensor) for name, tensor in adapted.items())
