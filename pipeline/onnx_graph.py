@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnxruntime
 import torch
+from timm.layers import pos_embed_sincos
 
 from pipeline.data.index import Record
 from pipeline.data.pictures import read_picture
@@ -55,7 +58,7 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
         example, dynamic = torch.zeros(1, *fixed, 3, dtype=torch.uint8), None
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), symbolic_rotary_embedding():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph,
@@ -75,6 +78,14 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
             f"network {params.network.architecture} over {params.network.encoder} cannot be exported with {size} "
             f"({_first_line(error)}): choose another network.architecture"
         ) from None
+
+
+def symbolic_rotary_embedding() -> AbstractContextManager[object]:
+    """Within it, timm's rotary position embeddings (DINOv3, EVA) keep the height and width symbolic.
+
+    They divide by `float(size)`, which torch.export would write down as the number of the example picture.
+    """
+    return mock.patch.object(pos_embed_sincos, "float", torch.sym_float, create=True)
 
 
 def check_parity(graph: EdgeGraph, path: Path, params: Params, records: Sequence[Record]) -> dict[str, Any]:

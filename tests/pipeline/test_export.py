@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
 
 from pipeline import evaluate, export, prepare, train
 from pipeline.data.index import read_index
@@ -23,6 +24,7 @@ from pipeline.evaluation.inference import predict
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
+from pipeline.onnx_graph import symbolic_rotary_embedding
 from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
@@ -148,3 +150,31 @@ def test_every_kind_of_network_agrees_with_torch_at_every_size(
     assert all(height % stride == width % stride == 0 for _, height, width in parity["shapes"])
     assert len(parity["shapes"]) == 6
     assert parity["confidence_difference_max"] <= 1
+
+
+def test_a_rotary_embedding_follows_the_picture(tmp_path: Path) -> None:
+    class Rotary(torch.nn.Module):
+        """What a DINOv3 encoder adds to its patches of 16 x 16 pixels."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = RotaryEmbeddingDinoV3(8)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.embedding.get_embed([image.shape[-2] // 16, image.shape[-1] // 16])
+
+    rotary, file = Rotary().eval(), tmp_path / "rotary.onnx"
+    h, w = torch.export.Dim("h", max=64), torch.export.Dim("w", max=64)
+    with symbolic_rotary_embedding():
+        torch.onnx.export(
+            rotary,
+            (torch.zeros(1, 3, 64, 96),),
+            file,
+            dynamic_shapes=({2: 32 * h, 3: 32 * w},),
+            verbose=False,
+        )
+    session = onnxruntime.InferenceSession(file)
+    for size in ((64, 96), (32, 128), (160, 64)):
+        image = torch.zeros(1, 3, *size)
+        (answer,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+        np.testing.assert_allclose(np.asarray(answer), rotary(image), atol=1e-6)
