@@ -139,7 +139,7 @@ def differences(graph: EdgeGraph, path: Path, batches: Sequence[np.ndarray]) -> 
     """Run torch and onnxruntime on each batch.
 
     Raises:
-        UserError: onnxruntime fails, or its outputs have other shapes.
+        UserError: torch or onnxruntime fails, or their outputs have other shapes.
     """
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -149,8 +149,13 @@ def differences(graph: EdgeGraph, path: Path, batches: Sequence[np.ndarray]) -> 
         ) from None
     for pixels in batches:
         shape = list(pixels.shape[:3])
-        with torch.inference_mode():
-            classes, confidence = (t.numpy() for t in graph(torch.from_numpy(pixels)))
+        try:
+            with torch.inference_mode():
+                classes, confidence = (t.numpy() for t in graph(torch.from_numpy(pixels)))
+        except RuntimeError as error:  # such as a pooling that leaves nothing of a small picture
+            raise UserError(
+                f"{path.name}: torch itself fails at {shape} ({_first_line(error)}): choose another network"
+            ) from None
         try:
             found = session.run(["classes", "confidence"], {"image": pixels})
         except Exception as error:

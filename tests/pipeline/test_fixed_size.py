@@ -141,6 +141,9 @@ def test_a_graph_that_fails_at_a_shape_is_refused_in_one_sentence(tmp_path: Path
         UserError, match=r"one_size\.onnx: onnxruntime fails at \[1, 64, 32\] \(.*\): choose another"
     ):
         list(differences(small, path, [np.zeros((1, 64, 32, 3), np.uint8)]))
+    pooled = EdgeGraph(torch.nn.Sequential(torch.nn.MaxPool2d(64), torch.nn.Conv2d(3, 19, 1)))
+    with pytest.raises(UserError, match=r"one_size\.onnx: torch itself fails at \[1, 32, 32\] \(.*too small"):
+        list(differences(pooled, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
     with pytest.raises(UserError, match=r"one_size\.onnx: shapes differ from torch at \[1, 32, 32\]"):
         list(differences(small, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
     path.write_bytes(b"no model")
