@@ -19,9 +19,10 @@ from rich.console import Console
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
+from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Segmenter
 from pipeline.evaluation.files import write_json
-from pipeline.machine import cores, machine
+from pipeline.machine import machine
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.variants.latency import PROVIDERS, in_turn, network_ms, p50, p90, sessions

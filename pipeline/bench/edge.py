@@ -14,7 +14,7 @@ from pipeline.bench.clip import EXAMPLES, NIGHT_MODEL, draw_clip
 from pipeline.bench.row import Row, medians_in_turn
 from pipeline.edge.container import VideoReader
 from pipeline.edge.images import read_image
-from pipeline.edge.predict import predict_pictures
+from pipeline.edge.predict import AT_ONCE, predict_pictures
 from pipeline.edge.progress import Progress
 from pipeline.edge.runtime import Prepared, RawOutput, Segmentation, Segmenter
 from pipeline.edge.sources import Source
@@ -57,10 +57,10 @@ def video(folder: Path) -> Row:
 
 
 class Watched(Segmenter):
-    """A segmenter that adds up the seconds of each step, whichever thread takes it."""
+    """A segmenter as of `mic-edge predict` that adds up the seconds of each step, whichever thread takes it."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, at_once=AT_ONCE)
         self.seconds: dict[str, float] = defaultdict(float)
         self._saving = 0.0
 
@@ -124,15 +124,19 @@ def _row(
     count: int,
     rounds: int,
 ) -> Row:
-    """`whole` against `count` runs of the network on `inputs`, over and over; the split is that of the last run."""
+    """`whole` against `count` runs of the network on `inputs`, one after the other with all threads.
+
+    The split is that of the last run.
+    """
     last: dict[str, tuple[float, float]] = {}
+    bare_model = Segmenter(model.path)
 
     def end_to_end() -> float:
         model.seconds.clear()
         return timed("whole", whole)
 
     def alone() -> float:
-        return timed("alone", lambda: [model.run(prepared) for prepared in islice(cycle(inputs), count)])
+        return timed("alone", lambda: [bare_model.run(prepared) for prepared in islice(cycle(inputs), count)])
 
     def timed(key: str, work: Callable[[], object]) -> float:
         started, busy = time.perf_counter(), time.process_time()

@@ -12,11 +12,11 @@ from pipeline.bench.row import Row, medians_in_turn, seconds
 from pipeline.data.index import read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.images import resize_image
+from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
-from pipeline.machine import cores
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.sliding import as_evaluated
 from pipeline.params import Params

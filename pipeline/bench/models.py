@@ -31,11 +31,12 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import resize_image
 from pipeline.edge.openvino_backend import load_openvino
+from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures
 from pipeline.evaluation.files import write_json
-from pipeline.machine import cores, machine
+from pipeline.machine import machine
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.variants.latency import in_turn, p50

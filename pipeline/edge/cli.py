@@ -158,7 +158,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from pipeline.edge.container import require_pyav
-    from pipeline.edge.predict import predict
+    from pipeline.edge.predict import AT_ONCE, predict
     from pipeline.edge.runtime import Segmenter
     from pipeline.edge.sources import plan
 
@@ -166,7 +166,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     video = next((source for source in sources if source.kind != "picture"), None)
     if video is not None:
         require_pyav(video.path)
-    segmenter = Segmenter(arguments.model, arguments.provider, arguments.threads, arguments.allow_cpu)
+    machine = arguments.provider, arguments.threads, arguments.allow_cpu
+    segmenter = Segmenter(arguments.model, *machine, at_once=AT_ONCE)
     safe = arguments.palette == "safe"
     # A service is stopped this way: what is half-written goes, what a camera recorded is kept, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

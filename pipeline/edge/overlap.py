@@ -1,13 +1,15 @@
-"""Work that overlaps: the next item is made in one thread and the last one saved in another, one of each at a time."""
+"""Work that overlaps: the next item is made, some are worked on and the last one is saved in threads of their own."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 _END: Any = object()
 
 
@@ -19,6 +21,18 @@ def ahead(items: Iterable[T]) -> Generator[T]:
         while (item := following.result()) is not _END:
             following = maker.submit(next, iterator, _END)
             yield item
+
+
+def abreast(work: Callable[[T], R], items: Iterable[T], width: int) -> Generator[R]:
+    """work(item) in the order of the items, for `width` of them at a time; close it when stopping early."""
+    with ThreadPoolExecutor(width) as workers:
+        running: deque[Future[R]] = deque()
+        for item in items:
+            running.append(workers.submit(work, item))
+            if len(running) == width:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.errors import ImageError
 from pipeline.edge.finished import Finished, Stamp, stamp
 from pipeline.edge.images import read_image
-from pipeline.edge.overlap import ahead, behind
+from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
 from pipeline.edge.results import beside, findings, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
@@ -33,6 +33,9 @@ _SAVE = {
     "camera": ("overlay", "json"),
 }
 _JPEG_SIDE = 65500
+# Pictures on the network at the same time, each on its part of the CPU threads: on two cores a video takes 0.87 of the
+# time that it takes frame by frame, where a thread that reads or saves holds up the other one of the network.
+AT_ONCE = 2
 
 Report = Callable[[Source, dict[str, Any], Stamp | None], None]
 
@@ -96,15 +99,22 @@ def predict_pictures(
     model: dict[str, str],
     report: Report,
 ) -> None:
-    """`report` gets every picture's record, in order, from the saving thread; no more than three are held."""
-    with closing(ahead(_load(sources, segmenter))) as pictures, behind() as do:
-        for picture in pictures:
-            if isinstance(picture, _Failed):
-                record = {"input": str(picture.source.path), "error": picture.sentence}
-                do(partial(report, picture.source, record, None))
-            else:
-                raw = segmenter.run(picture.prepared)
-                do(partial(_save, picture, raw, segmenter, save, safe, model, report))
+    """`report` gets every picture's record, in order, from the saving thread; no more than five are held."""
+
+    def run(picture: _Loaded | _Failed) -> Callable[[], None]:
+        if isinstance(picture, _Failed):
+            record = {"input": str(picture.source.path), "error": picture.sentence}
+            return partial(report, picture.source, record, None)
+        raw = segmenter.run(picture.prepared)
+        return partial(_save, picture, raw, segmenter, save, safe, model, report)
+
+    with (
+        closing(ahead(_load(sources, segmenter))) as pictures,
+        closing(abreast(run, pictures, segmenter.at_once)) as to_save,
+        behind() as do,
+    ):
+        for task in to_save:
+            do(task)
 
 
 def _load(sources: list[Source], segmenter: Segmenter) -> Iterator[_Loaded | _Failed]:

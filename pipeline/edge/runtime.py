@@ -14,7 +14,7 @@ from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import BadModel, UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.edge.manifest import METADATA_KEY, Manifest
-from pipeline.edge.providers import open_model
+from pipeline.edge.providers import cores, open_model
 
 # <name>.<variant>.onnx was made from <name>.onnx by `pipeline.quantize`.
 VARIANTS = ("int8", "fp16", "fixed")
@@ -62,14 +62,20 @@ class Segmenter:
 
     `provider` is one of pipeline.edge.providers and the attribute tells which one runs: another one than was asked
     for only with `allow_cpu`, which takes the CPU with a warning on stderr where the provider is missing. `threads`
-    bounds the CPU threads of one run (None: all cores).
+    bounds the CPU threads (None: all cores). `at_once` runs are going to share them on the CPU; the attribute is 1
+    where another provider runs or there are fewer threads.
 
     Raises BadModel for a file that is none or breaks the contract, ProviderMissing where `provider` would not be the
     one that runs.
     """
 
     def __init__(
-        self, path: str | Path, provider: str = "cpu", threads: int | None = None, allow_cpu: bool = False
+        self,
+        path: str | Path,
+        provider: str = "cpu",
+        threads: int | None = None,
+        allow_cpu: bool = False,
+        at_once: int = 1,
     ) -> None:
         self.path = Path(path)
         text = embedded_manifest(self.path)
@@ -78,8 +84,9 @@ class Segmenter:
                 f"{self.path} holds no manifest (metadata key {METADATA_KEY}); export it with mic-adapt."
             )
         self.manifest = Manifest.from_json(text, str(self.path))
-        self._backend = open_model(self.path, provider, threads, allow_cpu)
+        self._backend = open_model(self.path, provider, threads, allow_cpu, at_once)
         self.provider = self._backend.provider
+        self.at_once = min(at_once, threads or cores()) if self.provider == "cpu" else 1
         if self.provider == "tensorrt":
             self.warm_up()
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from pipeline.edge import render
 from pipeline.edge.container import Frame, VideoReader, VideoWriter
 from pipeline.edge.errors import ImageError
-from pipeline.edge.overlap import ahead, behind
+from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
 from pipeline.edge.results import LineFile, beside, findings, part, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
@@ -40,9 +40,13 @@ def predict_video(
         return record | {"error": str(error)}
     with reader, _Results(source, reader, segmenter, save, safe, progress) as results:
         try:
-            with closing(ahead(_prepared(reader, segmenter))) as frames, behind() as do:
-                for frame, prepared in frames:
-                    do(partial(results.add, frame, segmenter.run(prepared)))
+            with (
+                closing(ahead(_prepared(reader, segmenter))) as frames,
+                closing(abreast(partial(_run, segmenter), frames, segmenter.at_once)) as answers,
+                behind() as do,
+            ):
+                for frame, raw in answers:
+                    do(partial(results.add, frame, raw))
         except KeyboardInterrupt:
             if source.kind != "camera":
                 raise
@@ -55,6 +59,10 @@ def predict_video(
 def _prepared(reader: VideoReader, segmenter: Segmenter) -> Iterator[tuple[Frame, Prepared]]:
     for frame in reader.frames():
         yield frame, segmenter.prepare(frame.image)
+
+
+def _run(segmenter: Segmenter, frame: tuple[Frame, Prepared]) -> tuple[Frame, RawOutput]:
+    return frame[0], segmenter.run(frame[1])
 
 
 class _Results:

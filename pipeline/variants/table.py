@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.machine import cores, machine
+from pipeline.edge.providers import cores
+from pipeline.machine import machine
 from pipeline.variants.accuracy import Accuracy
 from pipeline.variants.latency import PROVIDERS, in_turn, network_ms, p50, sessions
 

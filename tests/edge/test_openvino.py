@@ -53,7 +53,8 @@ def test_shipped_model_agrees_on_pictures() -> None:
 
 
 def test_several_threads_get_answers_of_their_own(tiny_model: Path) -> None:
-    segmenter = Segmenter(tiny_model, "openvino")
+    segmenter = Segmenter(tiny_model, "openvino", at_once=2)
+    assert segmenter.at_once == 1
     pictures = [random_picture(*size) for size in ((64, 128), (100, 70), (33, 500), (64, 64), (65, 64))]
     alone = [segmenter.segment(p).classes for p in pictures]
     with ThreadPoolExecutor(3) as pool:

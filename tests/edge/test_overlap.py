@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.edge.overlap import ahead, behind
+from pipeline.edge.overlap import abreast, ahead, behind
 
 
 def test_items_come_in_order_and_only_one_is_made_ahead() -> None:
@@ -70,3 +70,41 @@ def test_tasks_run_in_order_and_their_errors_arrive() -> None:
         with pytest.raises(ValueError, match="while saving"):
             run(*tasks)
     assert 9 not in done
+
+
+def test_several_are_worked_on_at_once_and_come_in_order() -> None:
+    both = threading.Barrier(2)  # passed by two threads together or not at all
+
+    def work(item: int) -> int:
+        both.wait(10)
+        return 10 * item
+
+    assert list(abreast(work, range(6), 2)) == [0, 10, 20, 30, 40, 50]
+    assert list(abreast(str, range(3), 1)) == ["0", "1", "2"]
+
+
+def test_no_more_are_taken_than_are_worked_on() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    for item in abreast(lambda item: item, items(), 3):
+        assert len(taken) <= item + 3
+    assert len(taken) == 100
+    with closing(abreast(lambda item: item, items(), 2)) as stopped:
+        assert next(stopped) == 0
+
+
+def test_what_working_raises_arrives_in_its_place() -> None:
+    def work(item: int) -> int:
+        if item == 1:
+            raise ValueError("the second")
+        return item
+
+    together = abreast(work, range(4), 2)
+    assert next(together) == 0
+    with pytest.raises(ValueError, match="the second"):
+        next(together)

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pipeline.edge import cli
+from pipeline.edge import cli, onnxruntime_backend
 from pipeline.edge.backend import reason, warn
 from pipeline.edge.errors import BadModel, ProviderMissing, UserError
 from pipeline.edge.providers import PROVIDERS
@@ -186,6 +186,19 @@ def test_two_flavours_of_onnxruntime_are_a_warning_and_an_error_where_a_gpu_is_m
         ProviderMissing, match=r"cuda is not in onnxruntime .*pip uninstall onnxruntime-gpu onnxr"
     ):
         Segmenter(tiny_model, "cuda")
+
+
+def test_runs_at_once_share_the_threads(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    options = onnxruntime_backend._options
+    monkeypatch.setattr(
+        onnxruntime_backend, "_options", lambda ort, threads: asked.append(threads) or options(ort, threads)
+    )
+    assert Segmenter(tiny_model).at_once == 1
+    assert Segmenter(tiny_model, threads=4, at_once=2).at_once == 2
+    assert Segmenter(tiny_model, threads=3, at_once=2).at_once == 2
+    assert Segmenter(tiny_model, threads=1, at_once=2).at_once == 1
+    assert asked == [None, 2, 2, 1]
 
 
 def test_unknown_provider_and_zero_threads_are_usage_errors(tiny_model: Path) -> None:
