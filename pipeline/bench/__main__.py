@@ -1,6 +1,6 @@
 """`python -m pipeline.bench`: measure every budget once, print the table, write metrics/bench.json.
 
-For a workspace whose pipeline has run (`make demo SERVE=0`); about ten minutes.
+For a workspace whose pipeline has run (`make demo SERVE=0`); about a quarter of an hour.
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ def pictures(folder: Path) -> Row:
     jobs = edge_jobs(PICTURES, folder)
     inputs = [model.prepare(read_image(path)) for path in dict.fromkeys(job.path for job in jobs)]
     what = f"{len(jobs)} pictures of {len(inputs)} sizes and contents"
-    return _row(
-        "edge_image", 1.25, what, model, lambda: save_pictures(jobs, model), inputs, len(jobs), ROUNDS
-    )
+    return _row("edge_image", 1.25, what, model, lambda: save_pictures(jobs, model), inputs, len(jobs))
 
 
 def video(folder: Path) -> Row:
@@ -53,7 +51,7 @@ def video(folder: Path) -> Row:
     with VideoReader(job) as reader:
         inputs = [model.prepare(frame.image) for frame in islice(reader.frames(), 20)]
     what = f"{CLIP_SECONDS} s of {CLIP_SIZE[1]}x{CLIP_SIZE[0]} at {CLIP_RATE} frames/s"
-    return _row("edge_video", 1.15, what, model, lambda: save_video(job, model), inputs, frames, rounds=1)
+    return _row("edge_video", 1.15, what, model, lambda: save_video(job, model), inputs, frames)
 
 
 class Watched(Segmenter):
@@ -122,7 +120,6 @@ def _row(
     whole: Callable[[], None],
     inputs: list[Prepared],
     count: int,
-    rounds: int,
 ) -> Row:
     """`whole` against `count` runs of the network on `inputs`, one after the other with all threads.
 
@@ -144,7 +141,7 @@ def _row(
         last[key] = time.perf_counter() - started, time.process_time() - busy
         return last[key][0]
 
-    wall, bare = medians_in_turn(end_to_end, alone, rounds)
+    wall, bare = medians_in_turn(end_to_end, alone, ROUNDS)
     split = " + ".join(f"{step} {model.seconds[step]:.1f}" for step in STEPS)
     detail = (
         f"{what} to saved results {wall:.1f} s, session.run alone {bare:.1f} s; by thread {split} = "
