@@ -38,6 +38,14 @@ def test_result_is_the_rule_at_the_pictures_own_size(tiny_model: Path, size: tup
     assert set(result.milliseconds) == {"prepare", "network", "finish"}
 
 
+def test_pictures_of_any_shape_reach_the_network_in_few_sizes(tiny_model: Path) -> None:
+    """A GPU's first run at a new size is slow: fitting and padding leave 2 * long side / stride of them."""
+    segmenter = Segmenter(tiny_model)
+    pictures = [(400, side) for side in range(1, 4000, 7)] + [(side, 400) for side in range(1, 4000, 7)]
+    sizes = {segmenter.prepare(np.zeros((*size, 3), np.uint8)).pixels.shape[1:3] for size in pictures}
+    assert 2 < len(sizes) <= 2 * 128 / segmenter.manifest.stride
+
+
 def test_one_segmenter_serves_several_threads(tiny_model: Path) -> None:
     segmenter = Segmenter(tiny_model, threads=1)
     pictures = [random_picture(*size) for size in SIZES]
