@@ -23,11 +23,16 @@ _PALETTES = ["Cityscapes", "Colour-blind safe"]
 _HIDDEN: dict[str, Any] = {"api_visibility": "private"}
 
 
-def examples() -> list[Path]:
-    """Every picture in app/examples, hard conditions first."""
+def examples(drawn_last: bool) -> list[Path]:
+    """Every picture in app/examples, hard conditions first; drawings last for a model that learned from photographs."""
     found = [p for p in EXAMPLES.iterdir() if p.suffix.lower() in SUFFIXES]
     rank = {word: i for i, word in enumerate(_FIRST)}
-    return sorted(found, key=lambda p: (rank.get(p.stem.split("_")[0], len(rank)), p.name))
+
+    def place(path: Path) -> tuple[bool, int, str]:
+        condition, drawn = path.stem.split("_")[0], path.stem.endswith("_drawn")
+        return drawn and drawn_last, rank.get(condition, len(rank)), path.name
+
+    return sorted(found, key=place)
 
 
 def build(models: Models) -> gr.Blocks:
@@ -46,7 +51,7 @@ class Page:
 
     def __init__(self, models: Models) -> None:
         self.models = models
-        self.examples = examples()
+        self.examples = examples(drawn_last=models[models.pair[1]].manifest.source_format != "scenes")
         self.last = gr.State(None)
         """The visitor's last Answer, so that colours change without a second run."""
         gr.HTML(words.header(models))

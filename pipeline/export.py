@@ -151,6 +151,7 @@ def build_manifest(
             "window_stride": list(how.window_stride) if slides and how.window_stride else None,
         },
         "metrics": {d: metrics[d] if metrics[d]["miou"] is not None else None for d in ("source", "target")},
+        "source_format": params.data.source.format,
         "conditions": sorted({r.condition for r in records["target"]}),
         "parity": parity,
         "quantisation": None,

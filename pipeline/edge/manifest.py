@@ -113,6 +113,11 @@ class Manifest:
         return tuple(self.raw["conditions"])
 
     @property
+    def source_format(self) -> str | None:
+        """Format of the labelled pictures, as params.yaml calls it ("scenes": drawn); None in older manifests."""
+        return self.raw.get("source_format")
+
+    @property
     def parity(self) -> dict[str, Any] | None:
         return self.raw["parity"]
 
@@ -223,7 +228,7 @@ def _exactly(wanted: object) -> tuple[Callable[[object], bool], str]:
 
 
 # Older manifests lack these; they read as null.
-_OPTIONAL = frozenset({"hashes.manifest", "inference", "input.fixed_size", "sample"})
+_OPTIONAL = frozenset({"hashes.manifest", "inference", "input.fixed_size", "sample", "source_format"})
 
 # (key, check, what it should be); further keys are allowed, so that a later minor addition stays readable.
 _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
@@ -252,6 +257,7 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("metrics.source", _object_or_null, "an object or null"),
     ("metrics.target", _object_or_null, "an object or null"),
     ("conditions", _texts, "a list of texts"),
+    ("source_format", _text_or_null, "a text or null"),
     ("parity", _object_or_null, "an object or null"),
     ("quantisation", _object_or_null, "an object or null"),
     ("hashes.onnx", _text_or_null, "a text or null"),

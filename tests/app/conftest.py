@@ -58,6 +58,7 @@ def manifest(method: str, size: tuple[int, int] = (64, 128)) -> dict[str, Any]:
             "target": target if method == "mic" else None,
         },
         "conditions": ["night", "fog"],
+        "source_format": "scenes",
         "parity": None,
         "quantisation": None,
         "hashes": {"onnx": None, "params": None, "data_index": None, "git_commit": None},

@@ -79,7 +79,13 @@ def test_the_page_needs_no_torch() -> None:
 
 
 def test_examples_are_pictures_that_may_be_shipped_hard_ones_first() -> None:
-    names = [path.name for path in examples()]
-    assert names[0].startswith("night")
+    names = [path.name for path in examples(drawn_last=False)]
+    assert names[0] == "night_drawn.png"
     told = (ROOT / "app" / "examples" / "README.md").read_text("utf-8")
     assert [name for name in names if name not in told] == []
+
+
+def test_a_model_that_learned_from_photographs_greets_with_one() -> None:
+    names = [path.stem for path in examples(drawn_last=True)]
+    assert names[0] == "night_highway"
+    assert set(names[-2:]) == {"night_drawn", "fog_drawn"}

@@ -135,6 +135,7 @@ def test_nothing_else_is_required() -> None:
         ("inference", "whole"),
         ("metrics.target", 0),
         ("conditions", "night"),
+        ("source_format", ""),
         ("parity", True),
         ("quantisation", "int8"),
         ("hashes.onnx", 5),
@@ -168,7 +169,15 @@ def test_further_keys_are_read_by_both(manifest_dict: dict[str, Any], where: str
 
 
 def test_values_that_may_be_null(manifest_dict: dict[str, Any]) -> None:
-    for key in ("input.fixed_size", "inference", "metrics.source", "metrics.target", "parity", "sample"):
+    for key in (
+        "input.fixed_size",
+        "inference",
+        "metrics.source",
+        "metrics.target",
+        "parity",
+        "sample",
+        "source_format",
+    ):
         inside, name = parent_of(manifest_dict, key)
         inside[name] = None
     assert not refused_by_both(manifest_dict)

@@ -63,6 +63,7 @@ def test_exported_file_honours_the_contract(trained: Workspace) -> None:
     assert json.loads(beside)["hashes"]["onnx"] == graph_sha256(path)
     assert [(check.name, check.holds) for check in verify(path) if not check.holds] == []
     assert manifest.trained_classes == (0, 2, 10)
+    assert manifest.source_format == "folders"
     assert manifest.conditions == ("night",)
     assert manifest.parity is not None
     assert manifest.parity["agreement_min"] >= 0.9999
