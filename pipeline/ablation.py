@@ -1,8 +1,8 @@
 """Rows of an experiment, each over several seeds: mean, spread and gain, since one seed proves nothing.
 
 `python -m pipeline.ablation profiles/ablations/embedded.yaml` trains every row of the grid with every seed below
-runs/<grid>/ (an interrupted grid continues; the steps before `uda.start_step`, which are those of source_only, are
-trained once for all rows that share them), prints the table and writes metrics/ablation_<grid>.json and .png.
+runs/<grid>/ (an interrupted grid continues; the steps before `uda.start_step` are trained once for all rows that share
+them), prints the table and writes metrics/ablation_<grid>.json and .png.
 Without a grid, `python -m pipeline.ablation --params FILE` takes the methods that the params file lists as rows.
 """
 
@@ -77,15 +77,15 @@ def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
             work[row, seed] = seeded, workspace, grid.rows[row].method
     shared = {
         key: Workspace(Path("runs") / name / "shared" / common)
-        for key, (row_params, workspace, _) in work.items()
-        if (common := _shared_steps(row_params, workspace))
+        for key, (row_params, workspace, method) in work.items()
+        if (common := _shared_steps(row_params, workspace, method))
     }
     # Spawned, because torch's threads do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         # Seed by seed, so that an early look shows every row.
         order = sorted(work, key=lambda key: grid.seeds.index(key[1]))
         users = {shared[key]: key for key in reversed(order) if key in shared}
-        begun = {pool.submit(_train_shared, *work[key][:2], begin): key for begin, key in users.items()}
+        begun = {pool.submit(_train_shared, *work[key], begin): key for begin, key in users.items()}
         _wait(begun)
         _wait({pool.submit(_train_and_evaluate, *work[key], shared.get(key)): key for key in order})
     return {
@@ -104,12 +104,11 @@ def _share_index(params: Params, folder: Path, workspace: Workspace) -> None:
         shutil.copyfile(shared.index(domain), workspace.index(domain))
 
 
-def _shared_steps(params: Params, workspace: Workspace) -> str | None:
+def _shared_steps(params: Params, workspace: Workspace, method: str) -> str | None:
     """A name for the steps before `start_step`, equal for rows that take the same; None where there are none."""
-    uda = params.train.uda
-    if uda.start_step == 0 or uda.feature_distance is not None:
+    if params.train.uda.start_step == 0:
         return None
-    return f"{train.run_fingerprint(params, workspace, 'source_only')[:12]}_{uda.start_step}"
+    return train.run_fingerprint(train.before_start(params, method), workspace, "self_training")[:12]
 
 
 def _wait(futures: Mapping[Future[int], tuple[str, int]]) -> None:
@@ -118,11 +117,12 @@ def _wait(futures: Mapping[Future[int], tuple[str, int]]) -> None:
             raise UserError(f"{row}, seed {seed}, was stopped: the same command continues it")
 
 
-def _train_shared(params: Params, workspace: Workspace, shared: Workspace) -> int:
+def _train_shared(params: Params, workspace: Workspace, method: str, shared: Workspace) -> int:
     for domain in ("source", "target"):
         shared.index(domain).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(workspace.index(domain), shared.index(domain))
-    return train.run(params, shared, "source_only", until=params.train.uda.start_step)
+    until = params.train.uda.start_step
+    return train.run(train.before_start(params, method), shared, "self_training", until=until)
 
 
 def _train_and_evaluate(params: Params, workspace: Workspace, method: str, shared: Workspace | None) -> int:

@@ -33,6 +33,7 @@ from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights, save_weights
 from pipeline.params import Params, fingerprint, load_params
+from pipeline.params_train import Uda
 from pipeline.randomness import Stream, step_seed
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
@@ -78,6 +79,13 @@ def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     return fingerprint(
         method, params.seed, data, params.network, train, indexes, adapted + start, code_version()
     )
+
+
+def before_start(params: Params, method: str) -> Params:
+    """The steps of `method` before `uda.start_step`, as a run of self_training: of `uda` only the distance counts."""
+    distance = None if method == "source_only" else params.train.uda.feature_distance
+    uda = Uda(start_step=params.train.uda.start_step, feature_distance=distance)
+    return params.model_copy(update={"train": params.train.model_copy(update={"uda": uda})})
 
 
 def _adapted_weights(params: Params, workspace: Workspace, method: str) -> list[Path]:
@@ -136,8 +144,8 @@ def run(
 ) -> int:
     """Train `method` and write its weights; returns 0, or 130 when Ctrl-C stopped it after a checkpoint.
 
-    `until`: end with a checkpoint after this many of the steps, without weights. `shared`: where such a run of
-    source_only may have left one, which a method that adapts from that step on goes on from.
+    `until`: end with a checkpoint after this many of the steps, without weights. `shared`: where such a run, as
+    `before_start` has it, may have left one to go on from.
     """
     setup = set_up(params, workspace, method)
     run_id = run_fingerprint(params, workspace, method)
@@ -148,8 +156,8 @@ def run(
     if state is not None:
         algorithm.load_state_dict(state["method"])
     elif shared is not None:
-        same = run_fingerprint(params, workspace, "source_only")
-        state, why = load_checkpoint(shared.checkpoints("source_only"), same)
+        same = run_fingerprint(before_start(params, method), workspace, "self_training")
+        state, why = load_checkpoint(shared.checkpoints("self_training"), same)
     first_step = 0
     if state is not None:
         student.module.load_state_dict(state["student"])

@@ -68,27 +68,33 @@ def test_a_grid_runs_every_row_and_seed_and_continues(
 
 def test_steps_before_the_target_losses_are_trained_once(project: Path) -> None:
     steps = {"train.steps": 4, "train.uda.start_step": 2}
-    grid = write_grid(project / "late.yaml", seeds=[0], set=steps)
+    distance = {"train.uda.feature_distance": {"weight": 1.0}}
+    rows = {
+        "source_only": {"method": "source_only"},
+        "mic": {"method": "mic"},
+        "DAFormer": {"method": "self_training", "set": distance},
+        "DAFormer + MIC": {"method": "mic", "set": distance},
+    }
+    grid = write_grid(project / "late.yaml", seeds=[0], set=steps, rows=rows)
     assert ablation.main([str(grid)]) == 0
     begun = list((project / "runs" / "late" / "shared").iterdir())
-    assert len(begun) == 1
-    state = torch.load(Workspace(begun[0]).checkpoints("source_only") / "last.pt", weights_only=True)
-    assert state["step"] == 2
+    assert len(begun) == 2, "once without, once with the feature distance"
+    checkpoints = [Workspace(folder).checkpoints("self_training") / "last.pt" for folder in begun]
+    assert {torch.load(path, weights_only=True)["step"] for path in checkpoints} == {2}
     # Each row is to the bit what it is by itself.
-    params, alone = (
-        load_params(Path("params.yaml"), steps | {"train.threads": 1}),
-        Workspace(project / "alone"),
-    )
-    prepare.run(params, alone)
-    for row, method in (("source_only", "source_only"), ("mic", "mic")):
+    alone = Workspace(project / "alone")
+    prepare.run(load_params(), alone)
+    for folder, row in (("source_only", "source_only"), ("mic", "mic"), ("daformer_mic", "DAFormer + MIC")):
+        method = str(rows[row]["method"])
+        params = load_params(Path("params.yaml"), steps | {"train.threads": 1} | rows[row].get("set", {}))
         assert train.run(params, alone, method) == 0
         expected = load_file(alone.weights(method))
-        found = load_file(Workspace(project / "runs" / "late" / row / "seed0").weights(method))
+        found = load_file(Workspace(project / "runs" / "late" / folder / "seed0").weights(method))
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     # Asked again, it finds all of it done.
-    before = (Workspace(begun[0]).checkpoints("source_only") / "last.pt").stat().st_mtime_ns
-    assert ablation.main([str(grid), "--rows", "mic"]) == 0
-    assert (Workspace(begun[0]).checkpoints("source_only") / "last.pt").stat().st_mtime_ns == before
+    before = [path.stat().st_mtime_ns for path in checkpoints]
+    assert ablation.main([str(grid), "--rows", "mic", "DAFormer"]) == 0
+    assert [path.stat().st_mtime_ns for path in checkpoints] == before
 
 
 def test_gains_are_seed_by_seed() -> None:
