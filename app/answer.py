@@ -14,7 +14,7 @@ from app.limits import shown_picture
 from app.models import PHOTO, Models
 from pipeline.edge.errors import ImageError
 from pipeline.edge.images import read_image
-from pipeline.edge.render import overlay
+from pipeline.edge.render import OPACITY, overlay
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Upload:
 class Style:
     """How overlays are drawn."""
 
-    opacity: float = 0.55
+    opacity: float = OPACITY
     safe: bool = False
     outlines: bool = False
 

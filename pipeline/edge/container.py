@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from pipeline.edge.errors import ImageError, UserError
+from pipeline.edge.planes import PlaneOverlay
 from pipeline.edge.results import cannot_write, part
 from pipeline.edge.sources import Source
 
@@ -27,7 +28,7 @@ _CODECS = ("libx264", "libopenh264", "mpeg4")
 _MPEG4_TIME_BASE = Fraction(
     1, 60000
 )  # MPEG-4 stores 16 bits; whole for 25, 30, 29.97, 50 and 60 frames a second
-_BT709 = 1  # matrix, primaries and transfer of HD video in H.273
+_BT709 = 1  # primaries and transfer of HD video in H.273
 _LIMITED = 1
 _CUT_SECONDS = 0.5  # streams of sound files end that much before what their header says
 
@@ -46,6 +47,8 @@ class Frame:
 
     image: np.ndarray
     """uint8 (H, W, 3) RGB."""
+    decoded: av.VideoFrame
+    """The same as it lies in the file."""
     time: int
     """In units of the reader's time_base, from the start of the file."""
     seconds: float
@@ -60,6 +63,7 @@ class VideoReader:
     def __init__(self, source: Source) -> None:
         import av
         from av.error import FFmpegError
+        from av.video.reformatter import VideoReformatter
 
         self.name = str(source.path)
         self.failure: str | None = None
@@ -81,6 +85,7 @@ class VideoReader:
             self._container.close()
             raise ImageError(f"{self.name} holds no video: name a file with pictures in it.")
         self._video: VideoStream = video  # type: ignore[assignment]
+        self._reformatter = VideoReformatter()  # a frame's own would be set up anew for each frame
         # PyAV's own threading stays: with a thread a frame, the last frames before a break are lost.
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90000)
         self.rate = min(self._video.average_rate or Fraction(25), Fraction(120))
@@ -125,9 +130,10 @@ class VideoReader:
                 for frame in decoded:
                     last = max(self._time(frame, last), last + 1)
                     count += 1
-                    image = _upright(frame)
+                    rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+                    image = _upright(rgb, frame.rotation)
                     read = (time.perf_counter() - begun) * 1000
-                    yield Frame(image, last, float(last * self.time_base), audio, read)
+                    yield Frame(image, frame, last, float(last * self.time_base), audio, read)
                     audio, begun = [], time.perf_counter()
         except FFmpegError as error:
             self.failure = f"{self.name} breaks off after {count} frames ({error.strerror}): {self._fix}."
@@ -156,15 +162,17 @@ class VideoReader:
 
 
 class VideoWriter:
-    """An mp4 made beside `path` and renamed to it by `finish`; leaving `with` before that leaves nothing.
+    """The overlay: an mp4 made beside `path` and renamed to it by `finish`; leaving `with` before that leaves nothing.
 
     H.264 where PyAV has an encoder of it, else MPEG-4. Frames keep their times, sound streams are copied.
     Raises UserError when it cannot be written.
     """
 
-    def __init__(self, path: Path, reader: VideoReader) -> None:
+    def __init__(self, path: Path, reader: VideoReader, safe: bool) -> None:
         self._path = path
         self._reader = reader
+        self._safe = safe
+        self._overlay: PlaneOverlay | None = None
         self._container: OutputContainer | None = None
         self._video: VideoStream | None = None
         self._audio: dict[int, AudioStream] = {}
@@ -180,18 +188,15 @@ class VideoWriter:
                 self._container.close()
         part(self._path).unlink(missing_ok=True)
 
-    def add(self, image: np.ndarray, frame: Frame) -> None:
-        """Encode `image`, uint8 (H, W, 3) RGB, in the place of the frame that it was drawn over."""
-        import av
+    def add(self, frame: Frame, classes: np.ndarray) -> None:
+        """Draw `classes`, uint8 (H, W), over the frame and encode that in its place."""
         from av.error import FFmpegError
 
-        # Chroma is stored for blocks of 2 x 2: an odd last row or column is left out.
-        even = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         try:
-            container, video = self._opened(*even.shape[:2])
-            picture = av.VideoFrame.from_numpy_buffer(even, "rgb24").reformat(
-                video.width, video.height, "yuv420p", dst_colorspace=_BT709
-            )
+            self._overlay = self._overlay or PlaneOverlay(frame.decoded, self._safe)
+            picture = self._overlay.draw(frame.decoded, frame.image, classes)
+            container, video = self._opened(picture, self._overlay.matrix)
+            picture = picture.reformat(video.width, video.height)  # a stream may change its size
             picture.pts, picture.time_base = frame.time, self._reader.time_base
             self._copy(frame.audio)
             container.mux(video.encode(picture))
@@ -212,8 +217,8 @@ class VideoWriter:
         except (FFmpegError, OSError) as error:
             raise cannot_write(self._path, error.strerror) from None
 
-    def _opened(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
-        """The file and its picture stream, made at the first frame, which alone tells the upright size."""
+    def _opened(self, first: av.VideoFrame, matrix: int) -> tuple[OutputContainer, VideoStream]:
+        """The file and its picture stream, made with the first picture, which alone tells the upright size."""
         import av
 
         if self._container is not None and self._video is not None:
@@ -225,16 +230,16 @@ class VideoWriter:
         codec = next(name for name in _CODECS if name in av.codecs_available)
         exact = codec != "mpeg4"
         video = cast("VideoStream", container.add_stream(codec, rate=self._reader.rate))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.width, video.height, video.pix_fmt = first.width, first.height, "yuv420p"
         if codec == "libx264":
             # A fifth of the processor time of "veryfast" at 20, which the network needs; 1 dB (of 51) and, the
             # stiller the scene, up to 1.7 times the size are its price.
             video.options = {"preset": "ultrafast", "crf": "23"}
         else:
-            video.bit_rate = int(0.2 * width * height * self._reader.rate)
+            video.bit_rate = int(0.2 * first.width * first.height * self._reader.rate)
         encoder = video.codec_context
         encoder.time_base = self._reader.time_base if exact else _MPEG4_TIME_BASE
-        encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT709
+        encoder.colorspace, encoder.color_primaries, encoder.color_trc = matrix, _BT709, _BT709
         encoder.color_range = _LIMITED
         if self._reader.sample_aspect_ratio:
             encoder.sample_aspect_ratio = self._reader.sample_aspect_ratio
@@ -255,6 +260,6 @@ class VideoWriter:
                 self._container.mux(packet)
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 (H, W, 3), turned as the file's display matrix says (its angle runs counter-clockwise)."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
+    """(H, W, 3) turned by the degrees of its display matrix, which run counter-clockwise."""
+    return np.ascontiguousarray(np.rot90(image, round(rotation / 90)))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.edge.classes import CLASSES, NUM_CLASSES, Colour, palette
 
+OPACITY = 0.55  # of the class colours over the picture
 _OUTLINE = (255, 255, 255)
 _STRIP_PIXELS = (
     2**18
@@ -33,7 +34,11 @@ def colour(classes: np.ndarray, safe: bool = False) -> np.ndarray:
 
 
 def overlay(
-    image: np.ndarray, classes: np.ndarray, opacity: float = 0.55, safe: bool = False, outlines: bool = False
+    image: np.ndarray,
+    classes: np.ndarray,
+    opacity: float = OPACITY,
+    safe: bool = False,
+    outlines: bool = False,
 ) -> np.ndarray:
     """The class colours laid over the picture, uint8 (H, W, 3); pixels of no class show the picture alone.
 

@@ -80,13 +80,12 @@ class _Results:
         self._source = source
         self._duration = reader.duration
         self._segmenter = segmenter
-        self._safe = safe
         self._progress = progress
         self._parts = ExitStack()
         self._overlay = beside(source.target, "_overlay.mp4")
         self._writer: VideoWriter | None = None
         if "overlay" in save:
-            self._writer = self._parts.enter_context(VideoWriter(self._overlay, reader))
+            self._writer = self._parts.enter_context(VideoWriter(self._overlay, reader, safe))
         self._folders = {k: beside(source.target, f"_{k}") for k in ("index", "confidence") if k in save}
         for folder in self._folders.values():
             self._parts.callback(shutil.rmtree, part(folder), ignore_errors=True)
@@ -111,7 +110,7 @@ class _Results:
         """Save one frame; called in order, from one thread."""
         result = self._segmenter.finish(raw)
         if self._writer is not None:
-            self._writer.add(render.overlay(frame.image, result.classes, safe=self._safe), frame)
+            self._writer.add(frame, result.classes)
         for kind, folder in self._folders.items():
             index = kind == "index"
             png = render.index_png(result.classes) if index else render.confidence_png(result.confidence)
