@@ -94,7 +94,9 @@ class Page:
         )  # fmt: skip
         self.change = gr.HTML(elem_id="change")
         with gr.Row(elem_id="style"):
-            self.opacity = gr.Slider(0, 100, round(100 * OPACITY), step=5, label="Colour strength, %", buttons=[])
+            self.opacity = gr.Slider(
+                0, 100, round(100 * OPACITY), step=5, label="Colour strength, %", buttons=[]
+            )
             self.palette = gr.Radio(_PALETTES, value=_PALETTES[0], label="Colours")
             self.outlines = gr.Checkbox(False, label="Outlines", info="White lines between classes")
         self.legend = gr.HTML(elem_id="legend")
