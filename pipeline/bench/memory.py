@@ -33,7 +33,8 @@ from pipeline.training.step import train_step
 from pipeline.workspace import Workspace
 
 STEPS = 3
-MANY = {"evaluate": (8, 40, "pictures"), "edge": (8, 40, "pictures"), "edge_video": (60, 600, "frames")}
+# Few are as many as fill what works at once: until then memory grows by what lies between the threads.
+MANY = {"evaluate": (8, 40, "pictures"), "edge": (40, 200, "pictures"), "edge_video": (60, 600, "frames")}
 KINDS = ("step", "passes", *MANY)
 
 

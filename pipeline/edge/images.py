@@ -101,8 +101,8 @@ def pad_to_size(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, t
     if size == (height, width):
         return image, size
     padded = np.empty((*size, 3), np.uint8)
-    padded[:] = MEAN_COLOUR
     padded[:height, :width] = image
+    padded[:height, width:] = padded[height:] = MEAN_COLOUR  # the border alone: a colour is filled in slowly
     return padded, (height, width)
 
 
