@@ -120,6 +120,11 @@ class Uda(Section):
         description="weight of a pseudo label: the batch's confident share (the paper); 1 for confident pixels, else "
         "0; or the confident share of its class in the batch",
     )
+    class_prior: Share = Field(
+        default=0.0,
+        description="0..1: how far pseudo labels are drawn towards the class shares of the source labels as drawn; "
+        "0: not at all (the paper)",
+    )
     ignore_top: int = Field(
         default=0, ge=0, description="rows of the target crop without trust, from the top; paper 15 or 0"
     )

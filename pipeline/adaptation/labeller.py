@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pipeline.adaptation.class_prior import ClassPrior
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from pipeline.adaptation.teacher import Teacher
@@ -25,6 +26,7 @@ class Labeller:
             alpha,
             averaged_statistics=uda.teacher_statistics == "averaged",
         )
+        self.prior = ClassPrior(uda.class_prior) if uda.class_prior else None
 
     def update(self, step: int) -> None:
         """Follow the student as the optimiser step before iteration `step` (from 0) left it.
@@ -34,26 +36,36 @@ class Labeller:
         if step >= self.uda.start_step:
             self.teacher.update(self.student, step - self.uda.start_step)
 
-    def label(self, target: Tensor, valid: Tensor) -> PseudoLabel:
-        """Label normalised target pictures (B, 3, H, W); `valid` (B, 1, H, W) is 0 where nothing can be trusted."""
+    def label(self, target: Tensor, valid: Tensor, source_label: Tensor) -> PseudoLabel:
+        """Label normalised target pictures (B, 3, H, W); `valid` (B, 1, H, W) is 0 where nothing can be trusted.
+
+        `source_label` (B, H, W), the train ids of the same step, is what a class-share prior looks at.
+        """
         uda = self.uda
         logits = self._logits(target)
         if uda.teacher_flip:
             mirrored = self._logits(target.flip(-1)).flip(-1)
             # The mean of the probabilities, as logits: the softmax of log p is p.
             logits = ((logits.softmax(dim=1) + mirrored.softmax(dim=1)) / 2).log()
+        if self.prior is not None:
+            logits = self.prior.align(logits, source_label)
         return pseudo_label(logits, self.tau, uda.ignore_top, uda.ignore_bottom, valid, uda.weighting)
 
     def _logits(self, target: Tensor) -> Tensor:
         return enlarge(self.teacher.predict(target), (target.shape[-2], target.shape[-1]))
 
     def state_dict(self) -> dict[str, Any]:
-        """The teacher's parameters and batch-norm statistics."""
-        return self.teacher.state_dict()
+        """The teacher's parameters and batch-norm statistics, and the shares that a prior has counted."""
+        return {
+            "teacher": self.teacher.state_dict(),
+            "prior": {} if self.prior is None else self.prior.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with a teacher from `state_dict`."""
-        self.teacher.load_state_dict(state)
+        """Continue from `state_dict`."""
+        self.teacher.load_state_dict(state["teacher"])
+        if self.prior is not None:
+            self.prior.load_state_dict(state["prior"])
 
 
 class FinishedLabeller(Labeller):

@@ -72,7 +72,7 @@ class Mic(Method):
         if self.labeller is None:
             pseudo_label, pseudo_weight = view["pseudo_label"], view["pseudo_weight"]
         else:
-            pseudo = self.labeller.label(view["target"], batch["target_valid"])
+            pseudo = self.labeller.label(view["target"], batch["target_valid"], view["label"])
             pseudo_label, pseudo_weight = pseudo.label, pseudo.weight
             self.view = pseudo.view() | view  # what the base shows stays
             self.scalars.setdefault("confident", pseudo.fraction)

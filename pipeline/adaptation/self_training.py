@@ -38,7 +38,7 @@ class SelfTraining(UdaMethod):
         """`mixed`."""
         source, label = self.view["source"], self.view["label"]
         gates = draw_gates(generator)
-        pseudo = self.labeller.label(target, batch["target_valid"])
+        pseudo = self.labeller.label(target, batch["target_valid"], label)
         mask = class_mask(label, draw_classes(label, generator))
         mixed = strong_augment(
             mix(mask, source, target),
@@ -60,9 +60,9 @@ class SelfTraining(UdaMethod):
         return self.labeller.teacher.network
 
     def state_dict(self) -> dict[str, Any]:
-        """The teacher's parameters and batch-norm statistics."""
+        """That of the labeller."""
         return self.labeller.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with a teacher from `state_dict`."""
+        """Continue from `state_dict`."""
         self.labeller.load_state_dict(state)

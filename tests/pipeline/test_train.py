@@ -101,7 +101,7 @@ DAFORMER = {"feature_distance": {}, "margins": [0.1, 0.2, 0.05, 0.05], "teacher_
         ("adversarial", {"start_step": 1}),
         ("mic", {"base": "adversarial", "curriculum": {"steps": 4}}),
         ("mic", {"base": "entropy_minimisation", "weighting": "class", "teacher_statistics": "averaged"}),
-        ("mic", DAFORMER | {"mask_alpha": 0.5, "weighting": "pixel"}),
+        ("mic", DAFORMER | {"mask_alpha": 0.5, "weighting": "pixel", "class_prior": 0.5}),
         ("mic", {"feature_distance": {"kind": "foundation", "weight": 0.1}}),
     ],
 )

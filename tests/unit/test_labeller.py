@@ -24,6 +24,9 @@ class Lopsided(nn.Module):
         return self.scale * torch.stack([images[:, 0], images[:, 1] * ramp], dim=1)
 
 
+SOURCE_LABEL = torch.zeros(1, 4, 6, dtype=torch.int64)
+
+
 def labeller(**uda: Any) -> Labeller:
     return Labeller(Lopsided(), Uda(**uda), alpha=0.9, tau=0.7)
 
@@ -31,8 +34,8 @@ def labeller(**uda: Any) -> Labeller:
 def test_a_flip_takes_the_mean_of_both_probabilities() -> None:
     target = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(2, 1, 4, 6)
-    plain = labeller().label(target, valid)
-    flipped = labeller(teacher_flip=True).label(target, valid)
+    plain = labeller().label(target, valid, SOURCE_LABEL)
+    flipped = labeller(teacher_flip=True).label(target, valid, SOURCE_LABEL)
     network = Lopsided()
     mean = (network(target).softmax(1) + network(target.flip(-1)).flip(-1).softmax(1)) / 2
     assert torch.allclose(flipped.confidence, mean.amax(1), atol=1e-6)
@@ -44,7 +47,9 @@ def test_a_flip_of_a_symmetric_answer_changes_nothing() -> None:
     target = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     target[:, 1] = 0  # no more ramp: the answer moves with the picture
     valid = torch.ones(2, 1, 4, 6)
-    plain, flipped = (labeller(teacher_flip=flip).label(target, valid) for flip in (False, True))
+    plain, flipped = (
+        labeller(teacher_flip=flip).label(target, valid, SOURCE_LABEL) for flip in (False, True)
+    )
     assert torch.allclose(plain.confidence, flipped.confidence, atol=1e-6)
     assert torch.equal(plain.label, flipped.label)
 
@@ -53,7 +58,7 @@ def test_valid_margins_and_weighting_come_from_the_params() -> None:
     target = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(1, 1, 4, 6)
     valid[..., -1] = 0
-    weight = labeller(ignore_top=1, weighting="pixel").label(target, valid).weight
+    weight = labeller(ignore_top=1, weighting="pixel").label(target, valid, SOURCE_LABEL).weight
     assert set(weight.unique().tolist()) == {0, 1}
     assert weight[:, 0].max() == weight[..., -1].max() == 0
 
@@ -66,7 +71,7 @@ def test_logits_are_enlarged_before_the_softmax() -> None:
             return coarse.repeat(len(images), 1, 1, 1)
 
     found = Labeller(Coarse(), Uda(), alpha=0.9, tau=0.7).label(
-        torch.zeros(1, 3, 4, 8), torch.ones(1, 1, 4, 8)
+        torch.zeros(1, 3, 4, 8), torch.ones(1, 1, 4, 8), SOURCE_LABEL
     )
     right = F.interpolate(coarse, (4, 8), mode="bilinear").softmax(dim=1).amax(dim=1)
     wrong = F.interpolate(coarse.softmax(dim=1), (4, 8), mode="bilinear").amax(dim=1)
