@@ -26,7 +26,7 @@ from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
-from pipeline.machine import machine
+from pipeline.machine import keep_freed_memory, machine
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
@@ -45,6 +45,7 @@ def run(
     Raises:
         UserError: the index or the weights are missing or do not fit the params.
     """
+    keep_freed_memory()
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source_records = of_split(read_index(workspace.index("source")), "val")
     target_records = target_pictures(read_index(workspace.index("target")))

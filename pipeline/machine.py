@@ -1,12 +1,16 @@
-"""The machine that a figure was measured on, in words."""
+"""The machine: its name in words, its memory."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
 from pathlib import Path
 
 from pipeline.edge.providers import cores
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def machine(device: str) -> str:
@@ -35,3 +39,15 @@ def peak_mib(process: int | str = "self") -> float | None:
     except OSError:
         return None
     return int(found[1]) / 1024 if found else None
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep what is freed for the next tensor of that size; False where there is another C library.
+
+    It hands large blocks back at once, and fetching those of every pass anew takes an eighth of a training step on a
+    CPU and a third of an evaluation's pass.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all([mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_MMAP_THRESHOLD, 2**30)])

@@ -29,6 +29,7 @@ from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
 from pipeline.edge.errors import UserError
+from pipeline.machine import keep_freed_memory
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights, save_weights
@@ -114,6 +115,7 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     check_crop(config.crop, config.source_size or params.data.size, "source", source)
     check_crop(config.crop, params.data.size, "target", target)
 
+    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     fabric = Fabric(accelerator="auto", devices=1, precision=config.precision)

@@ -29,10 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     params, workspace = load_params(args.params), Workspace()
     groups: list[Callable[[], list[Row]]] = [
         repro.rows,
-        lambda: inference.rows(params, workspace),
         edge.rows,
         page.rows,
         lambda: memory.rows(args.params),
+        # These set this process's memory as their stages do; mic-edge does not.
+        lambda: inference.rows(params, workspace),
         lambda: training.rows(params, workspace),
     ]
     console, found = Console(stderr=True), []

@@ -17,6 +17,7 @@ from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
+from pipeline.machine import keep_freed_memory
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.sliding import as_evaluated
 from pipeline.params import Params
@@ -29,6 +30,7 @@ ONNX_SIZE = (512, 1024)
 
 def rows(params: Params, workspace: Workspace) -> list[Row]:
     """Evaluation, onnxruntime."""
+    keep_freed_memory()
     return [evaluation(params, workspace), onnx_against_torch(params, workspace)]
 
 

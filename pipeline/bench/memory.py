@@ -25,7 +25,7 @@ from pipeline.data.index import read_index
 from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.scoring import score_pictures
-from pipeline.machine import peak_mib
+from pipeline.machine import keep_freed_memory, peak_mib
 from pipeline.params import Params, load_params
 from pipeline.stage import stage_arguments
 from pipeline.training.monitor import memory_gib
@@ -85,6 +85,7 @@ def peak_above(kind: str, count: int, params: Params, workspace: Workspace, vide
             else:
                 unavoidable_passes(setup, batch, step)
     elif kind == "evaluate":
+        keep_freed_memory()
         method = params.methods[-1]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = trained_network(params, workspace.weights(method), method, device)
