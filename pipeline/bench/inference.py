@@ -29,13 +29,13 @@ ONNX_SIZE = (512, 1024)
 
 
 def rows(params: Params, workspace: Workspace) -> list[Row]:
-    """Evaluation, onnxruntime."""
-    keep_freed_memory()
-    return [evaluation(params, workspace), onnx_against_torch(params, workspace)]
+    """onnxruntime against torch as it comes, then evaluation, which sets its process's memory as the stage does."""
+    return [onnx_against_torch(params, workspace), evaluation(params, workspace)]
 
 
 def evaluation(params: Params, workspace: Workspace) -> Row:
     """Scoring pictures from disk against the network alone on the same tensors."""
+    keep_freed_memory()
     method, device = params.methods[-1], torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = trained_network(params, workspace.weights(method), method, device)
     records = target_pictures(read_index(workspace.index("target")))[:PICTURES]
