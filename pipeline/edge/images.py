@@ -13,7 +13,6 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.edge.errors import ImageError
 
 MAX_PIXELS = 178_000_000
-_LIMIT = f"{MAX_PIXELS // 10**6} megapixels"
 MEAN_COLOUR = (124, 116, 104)
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
@@ -43,26 +42,18 @@ def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarra
     `name` is what errors call it: by default its path, or "The picture" for bytes.
     Raises ImageError (one sentence) for no picture, a broken one, one below 2 x 2 or above MAX_PIXELS.
     """
-    name = name or ("The picture" if isinstance(source, bytes) else str(source))
-    stream = _open(source, name)
-    # Pillow would warn of large pictures (our own limit is checked below, before decoding) and of bad EXIF.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        with stream, Image.open(stream, formats=_FORMATS) as image:
-            _check_size(image.width, image.height, name)
-            image.load()
-            return np.array(_to_rgb(_upright(image)))
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that can be read: use {_KINDS}.") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name} has more than {_LIMIT}: make it smaller first.") from None
-    except MemoryError:
-        raise ImageError(f"{name} is too large for this machine's memory: make it smaller first.") from None
-    except Exception as error:  # decoders raise a dozen types for broken data
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise ImageError(f"{name} is damaged or cut short ({reason}): copy or save it again.") from None
+    return _decode(source, name, MAX_PIXELS, None)[0]
+
+
+def read_reduced(
+    source: str | Path | bytes, enough: int, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """`read_image` in less memory, for whoever needs `enough` pixels on the longest side.
+
+    A picture 4 times as long or longer is reduced, to no less than twice `enough`; a JPEG while it is decoded.
+    Returns it and the (height, width) that it had. Raises ImageError as read_image, above `max_pixels` undecoded.
+    """
+    return _decode(source, name, max_pixels, enough)
 
 
 def fit_size(
@@ -118,6 +109,39 @@ def enlarge_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return array[:, columns][rows]  # columns first: then whole rows are copied
 
 
+def _decode(
+    source: str | Path | bytes, name: str | None, max_pixels: int, enough: int | None
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The picture, whole or reduced to twice `enough`, and its (height, width) in the file, upright."""
+    name = name or ("The picture" if isinstance(source, bytes) else str(source))
+    stream = _open(source, name)
+    # Pillow would warn of large pictures (our own limit is checked below, before decoding) and of bad EXIF.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        with stream, Image.open(stream, formats=_FORMATS) as image:
+            _check_size(image.width, image.height, name, max_pixels)
+            short, long = sorted(image.size)
+            if enough is not None:
+                times = _times(image, enough)
+                image.draft(
+                    None, (image.width // times, image.height // times)
+                )  # decoders of JPEG alone heed it
+            image.load()
+            picture = np.array(_to_rgb(_upright(image if enough is None else _reduce(image, enough))))
+            return picture, ((long, short) if picture.shape[0] > picture.shape[1] else (short, long))
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not a picture that can be read: use {_KINDS}.") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name} has more than {_megapixels(max_pixels)}: make it smaller first.") from None
+    except MemoryError:
+        raise ImageError(f"{name} is too large for this machine's memory: make it smaller first.") from None
+    except Exception as error:  # decoders raise a dozen types for broken data
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise ImageError(f"{name} is damaged or cut short ({reason}): copy or save it again.") from None
+
+
 def _open(source: str | Path | bytes, name: str) -> BinaryIO:
     if isinstance(source, bytes):
         if not source:
@@ -136,11 +160,33 @@ def _open(source: str | Path | bytes, name: str) -> BinaryIO:
         raise ImageError(f"{name} cannot be opened ({error.strerror}): check its permissions.") from None
 
 
-def _check_size(width: int, height: int, name: str) -> None:
+def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if min(width, height) < 2:
         raise ImageError(f"{name} is {width} x {height} pixels: give a picture of at least 2 x 2.")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{name} has {width} x {height} pixels, above {_LIMIT}: make it smaller first.")
+    if width * height > max_pixels:
+        limit = _megapixels(max_pixels)
+        raise ImageError(f"{name} has {width} x {height} pixels, above {limit}: make it smaller first.")
+
+
+def _megapixels(pixels: int) -> str:
+    return f"{pixels // 10**6} megapixels"
+
+
+def _times(image: Image.Image, enough: int) -> int:
+    """By what whole number the picture can be divided and keep twice `enough` pixels on its longest side."""
+    return max(1, min(max(image.size) // (2 * enough), min(image.size) // 2))
+
+
+def _reduce(image: Image.Image, enough: int) -> Image.Image:
+    """`image`, or smaller: each pixel the mean of those that it stands for."""
+    times = _times(image, enough)
+    if times == 1:
+        return image
+    if image.mode in ("1", "P"):  # entries of a palette have no mean
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode.startswith("I;16"):
+        return image.convert("I").reduce(times).convert("I;16")
+    return image.reduce(times)
 
 
 def _upright(image: Image.Image) -> Image.Image:

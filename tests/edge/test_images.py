@@ -20,6 +20,7 @@ from pipeline.edge.images import (
     fit_size,
     pad_to_multiple,
     read_image,
+    read_reduced,
     resize_image,
 )
 
@@ -239,3 +240,37 @@ def test_enlarge_takes_the_floor_index(size: tuple[int, int]) -> None:
     array = np.arange(12, dtype=np.uint8).reshape(3, 4)
     expected = [[array[i * 3 // size[0], j * 4 // size[1]] for j in range(size[1])] for i in range(size[0])]
     assert enlarge_nearest(array, size).tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+@pytest.mark.parametrize("longest", [30, 79, 80, 81, 163])
+def test_reduced_pictures_keep_twice_what_is_enough(mode: str, longest: int) -> None:
+    image = Image.linear_gradient("L").resize((longest, 20)).convert("RGB")
+    deep = mode in ("I", "I;16", "F")
+    image = image.convert("I").convert(mode) if deep else image.convert(mode, dither=Image.Dither.NONE)
+    kind = {"CMYK": "TIFF", "F": "TIFF", "I": "TIFF"}.get(mode, "PNG")
+    data = encoded(image, kind)
+    whole = read_image(data)
+    reduced, size = read_reduced(data, enough=20)
+    assert size == (20, longest)
+    assert (reduced.shape[1] == longest) == (longest < 80)
+    assert reduced.shape[1] >= min(40, longest)
+    again = resize_image(whole, (reduced.shape[0], reduced.shape[1]))
+    assert np.abs(again.astype(int) - reduced).mean() < 6
+
+
+def test_jpegs_are_decoded_small_and_turned() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 255, 800).astype(np.uint8)[None, :, None], (400, 800, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(np.ascontiguousarray(ramp)), "JPEG", exif=exif, quality=95)
+    reduced, size = read_reduced(data, enough=100)
+    assert size == (800, 400)
+    assert reduced.shape == (200, 100, 3)
+    again = resize_image(read_image(data), (200, 100))
+    assert np.abs(again.astype(int) - reduced).mean() < 2
+
+
+def test_a_limit_of_pixels_holds_before_decoding() -> None:
+    with pytest.raises(ImageError, match="9000 x 8000 pixels, above 64 megapixels: make it smaller first"):
+        read_reduced(header_only_png(9000, 8000), 1280, max_pixels=64_000_000)
