@@ -18,7 +18,7 @@ from pipeline.edge.providers import PROVIDERS
 _BAD_MODEL = 3
 _SOME_FAILED = 5
 _INTERRUPTED = 130
-_SAVE = ("overlay", "index", "confidence", "json")
+_SAVE = ("overlay", "index", "confidence", "json", "rle", "polygons", "coco")
 
 _EXIT_CODES = (
     "exit codes: 0 good, 2 usage, 3 bad model, 4 no such provider, 5 some inputs failed, 130 interrupted"
@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         "--save",
         type=_save_list,
         metavar="WHAT",
-        help=f"comma-separated, of {', '.join(_SAVE)} (default: overlay,index,json; videos: overlay,json)",
+        help=f"comma-separated, of {', '.join(_SAVE)} (default: overlay,index,json; videos: overlay,json); "
+        "coco: one file for all pictures",
     )
     predict.add_argument("--overwrite", action="store_true", help="do again what an earlier run did")
     _add_machine_options(predict)

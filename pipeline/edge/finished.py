@@ -48,6 +48,12 @@ class Finished:
             and all((self._out / entry["outputs"][kind]).exists() for kind in save)
         )
 
+    def pictures(self, kind: str) -> list[Path]:
+        """The results of that kind of all pictures that this model did, in this run or before, by name."""
+        entries = (self._entries[key] for key in sorted(self._entries) if key.startswith("picture "))
+        names = (e["outputs"].get(kind) for e in entries if e.get("made_by") == self._made_by)
+        return [path for path in (self._out / name for name in names if name) if path.is_file()]
+
     def add(self, source: Source, seen: Stamp | None, outputs: dict[str, str]) -> None:
         """Note that `outputs` (kind -> path) are whole; `seen` is the input's stamp before it was read."""
         entry = {
@@ -63,6 +69,7 @@ class Finished:
         except OSError as error:
             raise cannot_write(self._out / LOG, error.strerror) from None
         self._before = ""
+        self._entries[entry["key"]] = entry
 
     def _key(self, source: Source) -> str:
         return f"{source.kind} {os.path.relpath(source.target, self._out)}"

@@ -16,12 +16,13 @@ import numpy as np
 
 from pipeline.edge import render
 from pipeline.edge.checksum import graph_sha256, manifest_sha256
+from pipeline.edge.coco import FILE, write_coco
 from pipeline.edge.errors import ImageError
 from pipeline.edge.finished import Finished, Stamp, stamp
 from pipeline.edge.images import read_image
 from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
-from pipeline.edge.results import beside, findings, write_atomic
+from pipeline.edge.results import SHAPES, beside, findings, shapes_json, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.edge.video import predict_video
@@ -55,6 +56,9 @@ def predict(
     """
     model = {"model": segmenter.manifest.name, "onnx": graph_sha256(segmenter.path)}
     settings = json.dumps([model["onnx"], manifest_sha256(segmenter.manifest.raw), safe])
+    whole_set = save is not None and "coco" in save
+    if save is not None:  # coco.json is put together of the pictures' masks
+        save = tuple(dict.fromkeys("rle" if item == "coco" else item for item in save))
     finished = Finished(out, hashlib.sha256(settings.encode()).hexdigest())
     to_do = [s for s in sources if overwrite or not finished.holds(s, save or _SAVE[s.kind])]
     pictures = [s for s in to_do if s.kind == "picture"]
@@ -71,6 +75,8 @@ def predict(
         seen = stamp(video.path)
         record = predict_video(video, segmenter, save or _SAVE[video.kind], safe, model, progress)
         report(video, record, seen)
+    if whole_set:
+        write_coco(finished.pictures("rle"), segmenter.manifest.classes, out / FILE)
     _list_failures(progress.failures, out / FAILURES)
     progress.end(out, out / FAILURES)
     return len(progress.failures)
@@ -159,6 +165,10 @@ def _save(
         write("index", "_index.png", render.index_png(result.classes))
     if "confidence" in save:
         write("confidence", "_confidence.png", render.confidence_png(result.confidence))
+    for kind, ending in SHAPES.items():
+        if kind in save:
+            known = segmenter.manifest.classes
+            write(kind, ending, shapes_json(kind, str(picture.source.path), result.classes, known))
     if "json" in save:
         outputs["json"] = str(beside(target, ".json"))
     record = {

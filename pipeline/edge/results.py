@@ -8,10 +8,15 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.edge import render
-from pipeline.edge.classes import CLASSES
+import numpy as np
+
+from pipeline.edge import polygons, render, rle
+from pipeline.edge.classes import CLASSES, SegClass
 from pipeline.edge.errors import UserError
 from pipeline.edge.runtime import Segmentation
+
+SHAPES = {"rle": "_rle.json", "polygons": "_polygons.geojson"}
+"""What `--save` calls them and how their files end."""
 
 
 def beside(target: Path, ending: str) -> Path:
@@ -73,6 +78,12 @@ class LineFile:
 def cannot_write(path: Path, reason: str | None) -> UserError:
     """The sentence for a result that could not be written."""
     return UserError(f"Cannot write {path} ({reason}): check space and permissions.")
+
+
+def shapes_json(kind: str, name: str, classes: np.ndarray, known: tuple[SegClass, ...]) -> bytes:
+    """The areas of each class of one picture or frame, "rle" or "polygons"; `known` are the manifest's classes."""
+    shapes = {"rle": rle.as_json, "polygons": polygons.as_json}[kind](classes, known)
+    return (json.dumps({"input": name, **shapes}) + "\n").encode()
 
 
 def findings(result: Segmentation, read_milliseconds: float) -> dict[str, Any]:

@@ -18,6 +18,8 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
     | {".webm", ".wmv"}
 )
+# Where <name>.json would be the coco.json of all pictures, or the masks of another one.
+_MEANS_ANOTHER = re.compile(r"^picture (coco|.*_rle)$", re.IGNORECASE)
 _WILDCARD = re.compile(r"[*?\[]")
 
 
@@ -145,7 +147,8 @@ def _camera_device(number: str) -> Path:
 def _free_name(name: Path, kind: str, taken: set[str]) -> Path:
     """Results of a.jpg and a.mp4 have other endings, so that both may be called a."""
     free, number = name, 1
-    while f"{kind} {free}".lower() in taken:  # lower: some file systems do not tell A.png from a.png
+    # lower: some file systems do not tell A.png from a.png
+    while f"{kind} {free}".lower() in taken or _MEANS_ANOTHER.search(f"{kind} {free}"):
         number += 1
         free = name.with_name(f"{name.name}_{number}")
     taken.add(f"{kind} {free}".lower())

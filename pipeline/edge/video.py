@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from pipeline.edge import render
@@ -15,9 +16,11 @@ from pipeline.edge.container import Frame, VideoReader, VideoWriter
 from pipeline.edge.errors import ImageError
 from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
-from pipeline.edge.results import LineFile, beside, findings, part, write_atomic
-from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
+from pipeline.edge.results import SHAPES, LineFile, beside, findings, part, shapes_json, write_atomic
+from pipeline.edge.runtime import Prepared, RawOutput, Segmentation, Segmenter
 from pipeline.edge.sources import Source
+
+_OF_EACH_FRAME = ("index", "confidence", *SHAPES)
 
 
 def predict_video(
@@ -86,7 +89,7 @@ class _Results:
         self._writer: VideoWriter | None = None
         if "overlay" in save:
             self._writer = self._parts.enter_context(VideoWriter(self._overlay, reader, safe))
-        self._folders = {k: beside(source.target, f"_{k}") for k in ("index", "confidence") if k in save}
+        self._folders = {k: beside(source.target, f"_{k}") for k in _OF_EACH_FRAME if k in save}
         for folder in self._folders.values():
             self._parts.callback(shutil.rmtree, part(folder), ignore_errors=True)
         self._lines: LineFile | None = None
@@ -112,9 +115,7 @@ class _Results:
         if self._writer is not None:
             self._writer.add(frame, result.classes)
         for kind, folder in self._folders.items():
-            index = kind == "index"
-            png = render.index_png(result.classes) if index else render.confidence_png(result.confidence)
-            write_atomic(part(folder) / f"{self._count:06d}.png", png)
+            write_atomic(*self._picture(kind, part(folder) / f"{self._count:06d}", result))
         found = findings(result, frame.read_milliseconds)
         line = {"frame": self._count, "time": round(frame.seconds, 6), **found}
         if self._lines is not None:
@@ -130,6 +131,16 @@ class _Results:
         self._milliseconds.update(found["milliseconds"])
         share = min(frame.seconds / self._duration, 1.0) if self._duration else None
         self._progress.frame(self._source.path.name, self._count, share, time.monotonic() - self._begun)
+
+    def _picture(self, kind: str, target: Path, result: Segmentation) -> tuple[Path, bytes]:
+        """One file of one frame: path and content."""
+        if kind == "index":
+            return beside(target, ".png"), render.index_png(result.classes)
+        if kind == "confidence":
+            return beside(target, ".png"), render.confidence_png(result.confidence)
+        known = self._segmenter.manifest.classes
+        suffix = Path(SHAPES[kind]).suffix
+        return beside(target, suffix), shapes_json(kind, str(self._source.path), result.classes, known)
 
     def finish(self) -> dict[str, Any]:
         """Put everything in its place and give the video's record, numbers as means over the frames."""
