@@ -56,7 +56,8 @@ def check_contract(backend: Backend, path: Path) -> None:
 
 def reason(error: Exception) -> str:
     """A library's error in one line, without the source lines that it passed through."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    text = str(getattr(error, "strerror", None) or error).strip()
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"^\S+\.(cc|cpp|h):\d+ .*?\(.*?\) (?=[A-Z])", "", text)  # onnxruntime's own functions
     lines = (line.strip().rstrip(".") for line in text.splitlines())
     told = (line for line in lines if line and not re.match(r"Exception from |Check '|FrontEnd API", line))

@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.edge.errors import UserError
+from pipeline.edge import interruption
+from pipeline.edge.errors import BadModel, CannotWrite, ProviderMissing, ReaderGone, UserError
 from pipeline.edge.providers import PROVIDERS
+from pipeline.edge.streams import flush, say, write_line
 
 # numpy, Pillow and onnxruntime are imported by the commands: --help and usage errors stay quick.
 
-_BAD_MODEL = 3
 _SOME_FAILED = 5
-_INTERRUPTED = 130
 _SAVE = ("overlay", "index", "confidence", "json", "rle", "polygons", "coco")
 
 _EXIT_CODES = (
-    "exit codes: 0 good, 2 usage, 3 bad model, 4 no such provider, 5 some inputs failed, 130 interrupted"
+    f"exit codes: 0 good, {UserError.exit_code} usage, {BadModel.exit_code} bad model, "
+    f"{ProviderMissing.exit_code} no such provider, {_SOME_FAILED} some inputs failed, "
+    f"{CannotWrite.exit_code} cannot write, {interruption.EXIT_CODE} interrupted"
 )
-_INTERRUPTION = "interrupted: the results written so far are complete; the same command does the rest."
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run mic-edge and return its exit code; mistakes of the user's are one sentence on stderr."""
-    arguments = _parser().parse_args(argv)
     try:
-        return arguments.command(arguments)
+        return _run(argv)
+    except ReaderGone as error:
+        return error.exit_code
     except UserError as error:
-        _complain(f"error: {error}")
+        say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        _complain(_INTERRUPTION)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (mic-edge ... | head); Python must not flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        say(interruption.SENTENCE)
+        return interruption.EXIT_CODE
 
 
-def _complain(text: str) -> None:
-    print(f"\r\033[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)  # in the place of the counter
+def _run(argv: list[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(argv)
+    finally:
+        flush()  # what --help printed
+    return arguments.command(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,9 +170,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     machine = arguments.provider, arguments.threads, arguments.allow_cpu
     segmenter = Segmenter(arguments.model, *machine, at_once=AT_ONCE)
     safe = arguments.palette == "safe"
-    # A service is stopped this way: what is half-written goes, what a camera recorded is kept, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    failed = predict(sources, segmenter, arguments.out, arguments.save, safe, arguments.overwrite)
+    with interruption.clean_up_first():
+        failed = predict(sources, segmenter, arguments.out, arguments.save, safe, arguments.overwrite)
     return _SOME_FAILED if failed else 0
 
 
@@ -181,7 +180,7 @@ def _info(arguments: argparse.Namespace) -> int:
     from pipeline.edge.runtime import Segmenter
 
     manifest = Segmenter(arguments.model).manifest
-    print(manifest.to_json() if arguments.json else describe(manifest, arguments.model), end="")
+    write_line((manifest.to_json() if arguments.json else describe(manifest, arguments.model)).rstrip("\n"))
     return 0
 
 
@@ -190,7 +189,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     machine = arguments.provider, arguments.threads, arguments.allow_cpu
     rows = bench(arguments.models, arguments.size, arguments.runs, *machine)
-    print("\n".join(json.dumps(row.as_json()) for row in rows) if arguments.json else table(rows))
+    write_line("\n".join(json.dumps(row.as_json()) for row in rows) if arguments.json else table(rows))
     return 0
 
 
@@ -199,9 +198,9 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     failed = False
     for check in verify(arguments.model):
-        print(check, flush=True)
+        write_line(str(check))
         failed = failed or check.holds is False
-    return _BAD_MODEL if failed else 0
+    return BadModel.exit_code if failed else 0
 
 
 if __name__ == "__main__":

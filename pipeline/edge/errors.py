@@ -23,3 +23,13 @@ class ProviderMissing(UserError):  # noqa: N818
     """The execution provider asked for is not available."""
 
     exit_code = 4
+
+
+class CannotWrite(UserError):  # noqa: N818
+    """The disk or stdout takes no more: no input's fault, so it ends the run."""
+
+    exit_code = 6
+
+
+class ReaderGone(CannotWrite):
+    """Nobody reads stdout any more (mic-edge ... | head): the end, and nothing to complain of."""

@@ -67,7 +67,7 @@ class Finished:
             with (self._out / LOG).open("a", encoding="utf-8") as log:
                 log.write(self._before + json.dumps(entry) + "\n")
         except OSError as error:
-            raise cannot_write(self._out / LOG, error.strerror) from None
+            raise cannot_write(self._out / LOG, error) from None
         self._before = ""
         self._entries[entry["key"]] = entry
 
@@ -79,6 +79,6 @@ def stamp(path: Path) -> Stamp | None:
     """[bytes, time of change in nanoseconds]; None where there is no such file."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
     return [status.st_size, status.st_mtime_ns]

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.edge.errors import ImageError
+from pipeline.edge.files import require_file
 
 MAX_PIXELS = 178_000_000
 MEAN_COLOUR = (124, 116, 104)
@@ -148,13 +149,8 @@ def _open(source: str | Path | bytes, name: str) -> BinaryIO:
             raise ImageError(f"{name} is empty (0 bytes): save it again.")
         return io.BytesIO(source)
     path = Path(source)
-    if path.is_dir():
-        raise ImageError(f"{name} is a folder: give a picture file.")
-    if not path.is_file():
-        raise ImageError(f"No such picture: {name}; check the path.")
+    require_file(path, name, "picture")
     try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{name} is empty (0 bytes): copy or save it again.")
         return path.open("rb")
     except OSError as error:
         raise ImageError(f"{name} cannot be opened ({error.strerror}): check its permissions.") from None

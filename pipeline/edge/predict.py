@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.edge import render
 from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.coco import FILE, write_coco
-from pipeline.edge.errors import ImageError
+from pipeline.edge.failure import FAILURES, list_failures, sentence
 from pipeline.edge.finished import Finished, Stamp, stamp
 from pipeline.edge.images import read_image
 from pipeline.edge.overlap import abreast, ahead, behind
@@ -27,7 +27,6 @@ from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.edge.video import predict_video
 
-FAILURES = "failures.txt"
 _SAVE = {
     "picture": ("overlay", "index", "json"),
     "video": ("overlay", "json"),  # a picture of each frame only when asked for
@@ -77,7 +76,7 @@ def predict(
         report(video, record, seen)
     if whole_set:
         write_coco(finished.pictures("rle"), segmenter.manifest.classes, out / FILE)
-    _list_failures(progress.failures, out / FAILURES)
+    list_failures(progress.failures, out)
     progress.end(out, out / FAILURES)
     return len(progress.failures)
 
@@ -109,10 +108,17 @@ def predict_pictures(
 
     def run(picture: _Loaded | _Failed) -> Callable[[], None]:
         if isinstance(picture, _Failed):
-            record = {"input": str(picture.source.path), "error": picture.sentence}
-            return partial(report, picture.source, record, None)
+            return partial(report, picture.source, _failed(picture.source, picture.sentence), None)
         raw = segmenter.run(picture.prepared)
-        return partial(_save, picture, raw, segmenter, save, safe, model, report)
+
+        def finish() -> None:
+            try:
+                record = _save(picture, raw, segmenter, save, safe, model)
+            except Exception as error:
+                record = _failed(picture.source, sentence(error, picture.source.path))
+            report(picture.source, record, picture.seen)
+
+        return finish
 
     with (
         closing(ahead(_load(sources, segmenter))) as pictures,
@@ -129,11 +135,12 @@ def _load(sources: list[Source], segmenter: Segmenter) -> Iterator[_Loaded | _Fa
         seen = stamp(source.path)
         try:
             image = read_image(source.path)
-        except ImageError as error:
-            yield _Failed(source, str(error))
-            continue
-        read = (time.perf_counter() - start) * 1000
-        yield _Loaded(source, seen, image, segmenter.prepare(image), read)
+            read = (time.perf_counter() - start) * 1000
+            loaded = _Loaded(source, seen, image, segmenter.prepare(image), read)
+        except Exception as error:  # decoders have no types of their own
+            yield _Failed(source, sentence(error, source.path))
+        else:
+            yield loaded
 
 
 def _save(
@@ -143,8 +150,8 @@ def _save(
     save: tuple[str, ...],
     safe: bool,
     model: dict[str, str],
-    report: Report,
-) -> None:
+) -> dict[str, Any]:
+    """The picture's record, once its results are in place."""
     target = picture.source.target
     result = segmenter.finish(raw)
     height, width = result.classes.shape
@@ -181,12 +188,8 @@ def _save(
     }
     if "json" in save:  # last: where it stands, the picture's other results are complete
         write_atomic(Path(outputs["json"]), (json.dumps(record) + "\n").encode())
-    report(picture.source, record, picture.seen)
+    return record
 
 
-def _list_failures(failures: list[tuple[str, str]], path: Path) -> None:
-    if failures:
-        lines = "".join(f"{name}\t{sentence}\n" for name, sentence in failures)
-        write_atomic(path, lines.encode(errors="surrogateescape"))
-    else:
-        path.unlink(missing_ok=True)
+def _failed(source: Source, told: str) -> dict[str, Any]:
+    return {"input": str(source.path), "error": told}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from pipeline.edge.streams import is_terminal, say, write_line
 
 _SHOWN_FAILURES = 20
 _EVERY_SECONDS = 0.1
@@ -23,15 +24,15 @@ class Progress:
         self._done = Counter[str]()
         self.failures: list[tuple[str, str]] = []
         """(input, sentence)"""
-        self._terminal = sys.stderr.isatty()
+        self._terminal = is_terminal()
         self._every = _EVERY_SECONDS if self._terminal else _EVERY_SECONDS_IN_A_LOG
         self._start = self._shown = time.monotonic()
 
     def line(self, record: dict[str, Any]) -> None:
         """One JSON line on stdout."""
         if self._terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-        print(json.dumps(record), flush=True)  # ASCII: safe for any locale and file name
+            say("", end="")  # takes the counter away
+        write_line(json.dumps(record))  # ASCII: safe for any locale and file name
 
     def finished(self, kind: str, record: dict[str, Any]) -> None:
         """A picture or video is done, or failed where the record has an "error"."""
@@ -59,16 +60,16 @@ class Progress:
     def end(self, out: Path, failures_file: Path) -> None:
         """The failures (the first of them; all are in `failures_file`) and the sum."""
         for _, sentence in self.failures[:_SHOWN_FAILURES]:
-            self.say(f"error: {sentence}")
+            say(f"error: {sentence}")
         if len(self.failures) > _SHOWN_FAILURES:
-            self.say(f"and {len(self.failures) - _SHOWN_FAILURES} more errors, see {failures_file}")
+            say(f"and {len(self.failures) - _SHOWN_FAILURES} more errors, see {failures_file}")
         counts = [f"{n} {kind}{'s' * (n != 1)}" for kind, n in self._total.items() if n] or ["nothing to do"]
         parts = [f"{' and '.join(counts)} in {_duration(time.monotonic() - self._start)}"]
         if self._already_done:
             parts.append(f"{self._already_done} already done")
         if self.failures:
             parts.append(f"{len(self.failures)} failed")
-        self.say(f"{', '.join(parts)}; results in {out}")
+        say(f"{', '.join(parts)}; results in {out}")
 
     def _is_time(self) -> bool:
         now = time.monotonic()
@@ -78,14 +79,7 @@ class Progress:
         return True
 
     def _show(self, text: str) -> None:
-        if self._terminal:
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
-
-    def say(self, text: str) -> None:
-        """A line on stderr."""
-        print(f"\r\033[K{text}" if self._terminal else text, file=sys.stderr, flush=True)
+        say(text, end="" if self._terminal else "\n")
 
 
 def _duration(seconds: float) -> str:

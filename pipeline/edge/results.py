@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Self
 import numpy as np
 
 from pipeline.edge import polygons, render, rle
+from pipeline.edge.backend import reason
 from pipeline.edge.classes import CLASSES, SegClass
-from pipeline.edge.errors import UserError
+from pipeline.edge.errors import CannotWrite, UserError
 from pipeline.edge.runtime import Segmentation
 
 SHAPES = {"rle": "_rle.json", "polygons": "_polygons.geojson"}
 """What `--save` calls them and how their files end."""
+_OF_THE_NAME = {errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+_OF_THE_NAME |= {errno.ENOTDIR, errno.ENOTEMPTY}
 
 
 def beside(target: Path, ending: str) -> Path:
@@ -37,9 +41,10 @@ def write_atomic(path: Path, content: bytes) -> None:
         made.write_bytes(content)
         made.replace(path)
     except OSError as error:
-        raise cannot_write(path, error.strerror) from None
+        raise cannot_write(path, error) from None
     finally:
-        made.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none where its name or folder was refused
+            made.unlink(missing_ok=True)
 
 
 class LineFile:
@@ -51,7 +56,7 @@ class LineFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = part(path).open("w", encoding="utf-8")
         except OSError as error:
-            raise cannot_write(path, error.strerror) from None
+            raise cannot_write(path, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -59,25 +64,30 @@ class LineFile:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # what it still held is thrown away with it
             self._file.close()
-        part(self._path).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part(self._path).unlink(missing_ok=True)
 
     def add(self, record: dict[str, Any]) -> None:
         try:
             self._file.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise cannot_write(self._path, error.strerror) from None
+            raise cannot_write(self._path, error) from None
 
     def finish(self) -> Path:
         try:
             self._file.close()
             return part(self._path).replace(self._path)
         except OSError as error:
-            raise cannot_write(self._path, error.strerror) from None
+            raise cannot_write(self._path, error) from None
 
 
-def cannot_write(path: Path, reason: str | None) -> UserError:
-    """The sentence for a result that could not be written."""
-    return UserError(f"Cannot write {path} ({reason}): check space and permissions.")
+def cannot_write(path: Path, error: Exception) -> UserError:
+    """CannotWrite where the disk or a folder refuses; a plain UserError where the name or the content does."""
+    if not isinstance(error, OSError):  # an encoder's
+        return UserError(f"{path} cannot be made ({reason(error)}): do without it, see --save.")
+    if error.errno in _OF_THE_NAME:
+        return UserError(f"Cannot write {path} ({error.strerror}): rename the input, or what is in the way.")
+    return CannotWrite(f"Cannot write {path} ({error.strerror}): check space and permissions.")
 
 
 def shapes_json(kind: str, name: str, classes: np.ndarray, known: tuple[SegClass, ...]) -> bytes:

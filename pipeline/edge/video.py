@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.edge import render
-from pipeline.edge.container import Frame, VideoReader, VideoWriter
-from pipeline.edge.errors import ImageError
+from pipeline.edge.container import Frame, VideoReader
+from pipeline.edge.errors import CannotWrite
+from pipeline.edge.failure import sentence
 from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
 from pipeline.edge.results import SHAPES, LineFile, beside, findings, part, shapes_json, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmentation, Segmenter
 from pipeline.edge.sources import Source
+from pipeline.edge.streams import say
+from pipeline.edge.video_writer import VideoWriter
 
 _OF_EACH_FRAME = ("index", "confidence", *SHAPES)
 
@@ -38,10 +41,23 @@ def predict_video(
     """
     record: dict[str, Any] = {"input": str(source.path)}
     try:
-        reader = VideoReader(source)
-    except ImageError as error:
-        return record | {"error": str(error)}
-    with reader, _Results(source, reader, segmenter, save, safe, progress) as results:
+        with VideoReader(source) as reader:
+            record |= _segmented(source, reader, segmenter, save, safe, progress) | model
+            return record | ({"error": reader.failure} if reader.failure else {})
+    except Exception as error:  # FFmpeg and what is drawn from its frames have no types of their own
+        return record | {"error": sentence(error, source.path)}
+
+
+def _segmented(
+    source: Source,
+    reader: VideoReader,
+    segmenter: Segmenter,
+    save: tuple[str, ...],
+    safe: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    ended: BaseException | None = None
+    with _Results(source, reader, segmenter, save, safe, progress) as results:
         try:
             with (
                 closing(ahead(_prepared(reader, segmenter))) as frames,
@@ -50,12 +66,13 @@ def predict_video(
             ):
                 for frame, raw in answers:
                     do(partial(results.add, frame, raw))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CannotWrite) as error:  # the latter of stdout, when a terminal closes
             if source.kind != "camera":
                 raise
-        record |= results.finish() | model
-    if reader.failure:
-        record["error"] = reader.failure
+            ended = error
+        record = results.finish()
+    if ended is not None and not isinstance(ended, KeyboardInterrupt):
+        raise ended
     return record
 
 
@@ -151,7 +168,7 @@ class _Results:
             self._writer.finish()
             outputs["overlay"] = str(self._overlay)
             for codec in self._writer.left_out:
-                self._progress.say(f"{self._source.path}: an mp4 holds no {codec} sound, left out.")
+                say(f"{self._source.path}: an mp4 holds no {codec} sound, left out.")
         for kind, folder in self._folders.items():
             shutil.rmtree(folder, ignore_errors=True)
             part(folder).replace(folder)

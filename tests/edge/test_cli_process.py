@@ -102,7 +102,7 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path, pictures: Path, ti
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-    assert process.returncode == 1
+    assert process.returncode == 6
 
 
 def test_predict_needs_only_the_base_install(tmp_path: Path, pictures: Path, tiny_model: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from clips import CLOCKWISE, HEIGHT, WIDTH, sound_packets, times_and_frames, write_clip
 from PIL import Image
 
-from pipeline.edge import container
+from pipeline.edge import video_writer
 from pipeline.edge.cli import main
 from pipeline.edge.errors import BadModel
 from pipeline.edge.finished import LOG
@@ -152,7 +152,7 @@ def test_a_title_that_is_not_utf8_is_no_reason_to_refuse(tmp_path: Path, run) ->
 
 
 def test_without_h264_it_is_mpeg4(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "_CODECS", ("mpeg4",))
+    monkeypatch.setattr(video_writer, "_CODECS", ("mpeg4",))
     clip = write_clip(tmp_path / "a.ts", UNSTEADY)
     start = times_and_frames(clip)[0][0]
     code, (record,), _ = run(clip)

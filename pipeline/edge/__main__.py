@@ -1,0 +1,19 @@
+"""The entry of mic-edge: signals are answered before anything else is imported."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.edge import interruption
+
+
+def main() -> int:
+    """`pipeline.edge.cli.main` on the process's own arguments."""
+    interruption.leave_at_once()
+    from pipeline.edge import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
