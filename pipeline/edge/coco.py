@@ -32,7 +32,7 @@ def write_coco(masks: list[Path], classes: tuple[SegClass, ...], path: Path) -> 
             file.write("}\n")
         made.replace(path)
     except OSError as error:
-        raise cannot_write(path, error.strerror) from None
+        raise cannot_write(path, error) from None
     finally:
         made.unlink(missing_ok=True)
 
