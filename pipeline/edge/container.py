@@ -159,11 +159,11 @@ class VideoReader:
                     continue
                 for frame in decoded:
                     last = max(self._time(frame, last), last + 1)
-                    count += 1
                     broken += frame.is_corrupt and not packet.is_corrupt
                     rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
                     image = _upright(rgb, frame.rotation)
                     read = (time.perf_counter() - begun) * 1000
+                    count += 1
                     yield Frame(image, frame, last, float(last * self.time_base), audio, read)
                     audio, begun = [], time.perf_counter()
         except Exception as error:  # FFmpeg's own and what its numbers lead to, memory included
@@ -177,12 +177,13 @@ class VideoReader:
         `gap` is the longest time, in seconds, between two packets: so long may the last frame stand.
         """
         breaks_off = f"{self.name} breaks off after {count} frames"
+        missing = f"{self._missing} or more bytes are missing"
         if not count:
-            return f"{self.name} holds no frame: {self._fix}."
+            return f"{self.name} holds no frame{f', {missing}' if self._missing else ''}: {self._fix}."
         if self._promised and end < self._promised - max(_CUT_SECONDS, gap):
             return f"{breaks_off}, at {end:.1f} s of {self._promised:.1f} s: {self._fix}."
         if self._missing:
-            return f"{breaks_off}, {self._missing} or more bytes are missing: {self._fix}."
+            return f"{breaks_off}, {missing}: {self._fix}."
         if broken:
             return f"{self.name} is damaged: {broken} parts of it could not be decoded whole; {self._fix}."
         return None

@@ -15,6 +15,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
 _ASF_LIVE = 1
 _RIFF_SLACK = 8  # some writers count the chunk's own header
 _BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx")
+_BOX_HEADER = 8
 _EBML, _SEGMENT, _CLUSTER, _VOID = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0xEC
 _TS_SYNC = 0x47
 _TS_PACKETS = ((188, 0), (192, 4), (204, 0))
@@ -60,7 +61,7 @@ def _riff(file: BinaryIO, size: int) -> int:
 
 
 def _boxes(file: BinaryIO, size: int) -> int:
-    """MP4, MOV and their kin."""
+    """MP4, MOV and their kin: boxes of a length, a name and, above 4 GB, a longer length."""
     end = 0
     while (header := _at(file, end, 16))[4:8] in _BOXES:
         length = int.from_bytes(header[:4])
@@ -69,7 +70,7 @@ def _boxes(file: BinaryIO, size: int) -> int:
         if length < 8:  # 0: to the end of the file
             return 0
         end += length
-    return end
+    return end + _BOX_HEADER if len(header) < _BOX_HEADER and any(header) else end
 
 
 def _ebml(file: BinaryIO, size: int) -> int:

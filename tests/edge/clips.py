@@ -62,6 +62,21 @@ def write_clip(
     return path
 
 
+def write_noise(path: Path, codec: str, muxer: str | None = None, **options: str) -> Path:
+    """100 frames of moving noise: nothing in it is easy to conceal."""
+    still = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    with av.open(str(path), "w", format=muxer, options=options) as file:
+        stream = cast(Any, file.add_stream(codec, rate=25))
+        stream.height, stream.width, stream.gop_size = HEIGHT, WIDTH, 12
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for i in range(100):
+            frame = av.VideoFrame.from_ndarray(np.roll(still, 2 * i, 1), "rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
 def times_and_frames(path: Path) -> tuple[list[float], list[np.ndarray]]:
     """Seconds and pixels of every frame that decodes, as it lies in the file."""
     frames: list[Any] = []
