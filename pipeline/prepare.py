@@ -61,8 +61,8 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
         if not problems and not any(r.split == "train" for r in records[domain]):
             problems.append(f"data.{domain} has no picture for training: name a train split")
     repeated, twice = duplicates(records["source"] + records["target"])
-    problems += repeated
-    warnings += twice
+    problems = [_printable(problem) for problem in problems + repeated]
+    warnings = [_printable(warning) for warning in warnings + twice]
     if problems:
         numbered = "".join(f"\n  {i}. {problem}" for i, problem in enumerate(problems, 1))
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -78,6 +78,11 @@ def run(params: Params, workspace: Workspace) -> dict[str, Any]:
         f"index: {workspace.index('source').parent}, report: {workspace.data_report}", highlight=False
     )
     return report
+
+
+def _printable(sentence: str) -> str:
+    """The sentence on one line: file names may hold line feeds, and bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
 
 
 def _draw_scenes(params: Params) -> None:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.data.folder import Walked, is_hidden, walk
 from pipeline.edge.errors import UserError
 
 UNREAD = (".rar", ".7z", ".tar", ".gz", ".tgz")
@@ -89,18 +90,24 @@ class Tree:
         here = sorted(root.iterdir()) if root.is_dir() else [root]
         self.archives = {p: open_archive(p) for p in here if p.suffix.lower() == ".zip" and p.is_file()}
         self.unread = [p.name for p in here if p.suffix.lower() in UNREAD and p.is_file()]
+        self._walked: dict[Path, Walked] = {}
 
     def files(self, folder: str) -> dict[str, Path]:
         """Path relative to `folder` -> file, sub-folders included, sorted; hidden files are left out."""
         found: dict[str, Path] = {}
         for place in self._unpacked(folder):
-            for parent, _, names in os.walk(place, followlinks=True):
-                for name in names:
-                    path = Path(parent, name)
-                    found.setdefault(path.relative_to(place).as_posix(), path)
+            if place not in self._walked:
+                self._walked[place] = walk(place, repeat=True)
+            for name, path in self._walked[place].files.items():
+                found.setdefault(name, path)
         for name, path in self._archived(folder):
             found.setdefault(name, path)
         return {name: found[name] for name in sorted(found) if not _hidden(name)}
+
+    @property
+    def walked(self) -> list[Walked]:
+        """The folders that were looked through so far."""
+        return list(self._walked.values())
 
     def file(self, folder: str, name: str) -> Path | None:
         """One file directly in `folder`; None where there is none."""
@@ -137,4 +144,4 @@ class Tree:
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return any(is_hidden(part) for part in name.split("/"))

@@ -47,9 +47,9 @@ def test_a_palette_png_gives_indices_not_colours(tmp_path: Path) -> None:
     assert read_label_ids(tmp_path / "a.png").tolist() == IDS.tolist()
 
 
-def test_one_bit_masks_are_zero_and_one(tmp_path: Path) -> None:
+def test_one_bit_masks_are_black_and_white(tmp_path: Path) -> None:
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
-    assert read_label_ids(tmp_path / "a.png").tolist() == [[1, 0]]
+    assert read_label_ids(tmp_path / "a.png").tolist() == [[255, 0]]
 
 
 def test_ids_beyond_the_table_are_ignored(lut: np.ndarray) -> None:

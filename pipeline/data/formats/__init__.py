@@ -15,7 +15,7 @@ from pipeline.data.formats.official import Official
 from pipeline.data.formats.own import CAMVID_CLASSES, camvid, folders, scenes
 from pipeline.data.formats.synthetic import SYNTHIA_IDS, gta, synthia
 from pipeline.data.index import Record
-from pipeline.data.labels import apply_lut, read_colour_ids, read_label_ids, read_red_channel
+from pipeline.data.labels import Encoding, apply_lut, decode_label, read_colour_ids, read_red_channel
 from pipeline.edge.classes import ID_OF, IGNORE, NUM_CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.params_data import (
@@ -42,10 +42,10 @@ from pipeline.params_data import (
 __all__ = [
     "Listed",
     "Listing",
+    "decode_ids",
     "id_map",
     "label_lut",
     "list_pictures",
-    "read_ids",
     "read_label",
     "read_record_label",
 ]
@@ -80,18 +80,18 @@ def label_lut(data: DataSet) -> np.ndarray:
     return lut
 
 
-def read_ids(path: str | Path, data: DataSet) -> np.ndarray:
+def decode_ids(path: str | Path, data: DataSet) -> tuple[np.ndarray, Encoding]:
     """The ids of a label file as its data set stores them, integer (H, W). Raises UserError as labels.py says."""
     if isinstance(data, SynthiaData):
-        return read_red_channel(path)
+        return read_red_channel(path), Encoding()
     if isinstance(data, Comma10kData):
-        return read_colour_ids(path, COMMA10K_COLOURS)
-    return read_label_ids(path)
+        return read_colour_ids(path, COMMA10K_COLOURS), Encoding()
+    return decode_label(path)
 
 
 def read_label(path: str | Path, data: DataSet) -> np.ndarray:
     """Train ids of a label file of this data set, uint8 (H, W), 255 = ignored."""
-    return apply_lut(read_ids(path, data), label_lut(data))
+    return apply_lut(decode_ids(path, data)[0], label_lut(data))
 
 
 def read_record_label(record: Record, data: Data) -> np.ndarray:
@@ -152,5 +152,5 @@ def _list(data: DataSet, listing: Listing) -> None:  # noqa: PLR0912  one case a
             comma10k(data, files)
         case MapillaryData():
             mapillary(data, files)
-    files.report_unused()
+    files.report_rest()
     return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.data.archives import read_bytes
+from pipeline.data.masks import shared_name
 from pipeline.edge.images import SUFFIXES
 
 
@@ -33,11 +35,17 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
 
     def add(
-        self, split: str, images: Mapping[str, Path], labels: Mapping[str, Path], conditions: dict[str, str]
+        self,
+        split: str,
+        images: Mapping[str, Path],
+        labels: Mapping[str, Path],
+        conditions: dict[str, str],
+        common_labels: bool = False,
     ) -> None:
         """Append the pictures called by the names in `conditions`, or say which of their files are missing.
 
-        Labels of target training pictures are never listed, even where files exist.
+        Labels of target training pictures are never listed, even where files exist. `common_labels`: the label folder
+        is not this split's own, so that a target split may have none in it.
         """
         key = f"{self.key}.{split}"
         absent = [name for name in conditions if name not in images]
@@ -50,10 +58,11 @@ class Listing:
         if self.unseen_labels(split):
             labels = {}
         bare = [name for name in conditions if name in images and name not in labels]
-        if bare and labels and (self.domain == "source" or len(bare) < len(conditions)):
+        unlabelled = common_labels and self.domain == "target" and len(bare) == len(conditions)
+        if bare and labels and not unlabelled:
             self.problems.append(
                 f"{key}: {len(bare)} of {len(conditions)} pictures have no label of the same name "
-                f"({some(bare)}): add the labels or take the pictures off the list"
+                f"({some(bare)}): {_label_fix(bare[0], labels)} or take the pictures off the list"
             )
         self.pictures += [
             Listed(images[name], labels.get(name), split, condition)
@@ -66,10 +75,23 @@ class Listing:
         return (self.domain, split) == ("target", "train")
 
 
+def _label_fix(name: str, labels: Mapping[str, Path]) -> str:
+    """What to do for a picture without label: where one seems to be meant for it, name that."""
+    for called, path in labels.items():
+        if called.startswith((f"{name}.", f"{name}_", f"{name}-")) or shared_name(called) == shared_name(
+            name
+        ):
+            return f"call labels such as {path} by the names of their pictures"
+    return "add the labels"
+
+
 def read_lines(path: Path, key: str, listing: Listing) -> list[str]:
     """The lines of a list file without picture suffixes; what is wrong with it goes to the listing."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
+    except IsADirectoryError:
+        listing.problems.append(f"{key}: {path} is a folder: name a text file with one picture name a line")
+        return []
     except OSError:
         listing.problems.append(
             f"{key}: there is no list {path}; {nearest(path)}: correct the path or add the list"
@@ -78,7 +100,8 @@ def read_lines(path: Path, key: str, listing: Listing) -> list[str]:
     except UnicodeDecodeError:
         listing.problems.append(f"{key}: {path} is no text file: write one picture name a line, in UTF-8")
         return []
-    names = [without_suffix(line.strip()) for line in text.splitlines() if line.strip()]
+    lines = (unicodedata.normalize("NFC", line.strip()) for line in text.splitlines())
+    names = [without_suffix(line) for line in lines if line]
     unique = list(dict.fromkeys(names))
     if not unique:
         listing.problems.append(f"{key}: {path} is empty: write one picture name a line")
@@ -94,7 +117,9 @@ def without_suffix(name: str) -> str:
 
 
 def no_folder(folder: Path, key: str) -> str:
-    """The sentence for a folder that does not exist."""
+    """The sentence for a folder that does not exist, or is none."""
+    if folder.exists():
+        return f"{key}: {folder} is a file: name the folder that holds the pictures"
     return (
         f"{key}: folder {folder} does not exist; {nearest(folder)}: correct the path or put the files there"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from pipeline.data.archives import Tree
+from pipeline.data.formats.left_out import report_left_out
 from pipeline.data.formats.listing import Listing, inside, read_lines, some, without_suffix
 from pipeline.params_data import Downloaded
 
@@ -89,8 +90,10 @@ class Official:
                 return True
         return False
 
-    def report_unused(self) -> None:
-        """Names of the lists that were no picture of any split; call it when all are added."""
+    def report_rest(self) -> None:
+        """Names of the lists that were no picture of any split, and files left out; call it when all are added."""
+        for walked in self.tree.walked:
+            report_left_out(walked, f"{self.listing.key}.root", self.listing, pictures=False)
         for role, names in self._lists.items():
             unused = sorted(name for name in names if (role, name) not in self._seen)
             if unused:

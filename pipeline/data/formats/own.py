@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
+from pipeline.data.folder import walk
+from pipeline.data.formats.left_out import report_left_out
 from pipeline.data.formats.listing import Listing, inside, no_folder, read_lines, some
+from pipeline.data.masks import masks_among
 from pipeline.edge.images import SUFFIXES
-from pipeline.params_data import CamVidData, FoldersData, ScenesData
+from pipeline.params_data import CamVidData, FoldersData, Pictures, ScenesData
 
 CAMVID_CLASSES: dict[int, str] = {
     0: "sky",
@@ -31,7 +35,7 @@ def scenes(data: ScenesData, listing: Listing) -> None:
         if list_name:
             lines = _split_lines(data.root, list_name, f"{listing.key}.{split}", listing)
             conditions = {name: condition for name, _, condition in (line.partition(" ") for line in lines)}
-            listing.add(split, images, labels, conditions)
+            listing.add(split, images, labels, conditions, common_labels=True)
 
 
 def camvid(data: CamVidData, listing: Listing) -> None:
@@ -40,7 +44,7 @@ def camvid(data: CamVidData, listing: Listing) -> None:
     for split, list_name in (("train", data.train), ("val", data.val)):
         if list_name:
             names = _split_lines(data.root, list_name, f"{listing.key}.{split}", listing)
-            listing.add(split, images, labels, dict.fromkeys(names, data.condition))
+            listing.add(split, images, labels, dict.fromkeys(names, data.condition), common_labels=True)
 
 
 def folders(data: FoldersData, listing: Listing) -> None:
@@ -59,12 +63,32 @@ def folders(data: FoldersData, listing: Listing) -> None:
             )
         images = _files(data.root / block.images, f"{key}.images", listing)
         labels = (
-            _files(data.root / block.labels, f"{key}.labels", listing) if block.labels and use_labels else {}
+            _files(data.root / block.labels, f"{key}.labels", listing, labels=True)
+            if block.labels and use_labels
+            else {}
         )
-        names = list(images)
-        if block.list is not None:
+        if block.list is None:
+            names = _without_masks(images, data, block, f"{key}.images", listing)
+        else:
             names = read_lines(data.root / block.list, f"{key}.list", listing)
         listing.add(split, images, labels, dict.fromkeys(names, data.condition))
+
+
+def _without_masks(
+    images: dict[str, Path], data: FoldersData, block: Pictures, key: str, listing: Listing
+) -> list[str]:
+    """Names of the pictures; masks that lie among them are left out and said."""
+    folders = {data.root / b.labels for b in (data.train, data.val) if b and b.labels} - {
+        data.root / block.images
+    }
+    inside = {n for n, path in images.items() if any(path.is_relative_to(folder) for folder in folders)}
+    masks = [*inside, *masks_among(images.keys() - inside)]
+    if masks:
+        listing.warnings.append(
+            f"{key}: {len(masks)} of {len(images)} files are masks of the other pictures by their names and are "
+            f"left out ({some(sorted(masks))}): put masks into a folder of their own, or name the pictures in a list"
+        )
+    return [name for name in images if name not in masks]
 
 
 def _images_and_labels(root: Path, listing: Listing) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -72,26 +96,28 @@ def _images_and_labels(root: Path, listing: Listing) -> tuple[dict[str, Path], d
     key = f"{listing.key}.root"
     images, labels = root / "images", root / "labels"
     needed = listing.domain == "source" or labels.is_dir()
-    return _files(images, key, listing), _files(labels, key, listing) if needed else {}
+    return _files(images, key, listing), _files(labels, key, listing, labels=True) if needed else {}
 
 
-def _files(folder: Path, key: str, listing: Listing) -> dict[str, Path]:
-    """Name without suffix, relative to the folder -> picture file, sorted; hidden files are left out."""
+def _files(folder: Path, key: str, listing: Listing, labels: bool = False) -> dict[str, Path]:
+    """Name without suffix, relative to the folder, composed (NFC) -> picture file, sorted; hidden ones are left out."""
     if not folder.is_dir():
         listing.problems.append(no_folder(folder, key))
         return {}
+    walked = walk(folder, repeat=labels)
+    report_left_out(walked, key, listing, pictures=not labels)
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in relative.parts):
+    for relative, path in walked.files.items():
+        if path.suffix.lower() not in SUFFIXES:
             continue
-        other = found.setdefault(relative.with_suffix("").as_posix(), path)
+        name = unicodedata.normalize("NFC", Path(relative).with_suffix("").as_posix())
+        other = found.setdefault(name, path)
         if other != path:
             listing.problems.append(f"{key}: {other} and {path} have one name: remove or rename one of them")
-    if not found:
+    if not found and not walked.closed:
         listing.problems.append(
-            f"{key}: folder {folder} holds no picture (it holds {inside(folder)}): put the pictures "
-            "there or correct the path"
+            f"{key}: folder {folder} holds no {'label' if labels else 'picture'} (it holds {inside(folder)}): put "
+            f"the {'labels' if labels else 'pictures'} there or correct the path"
         )
     return found
 
