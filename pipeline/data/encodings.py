@@ -21,7 +21,11 @@ _SPREAD = {1: "0 and 255", 2: "0, 85, 170 and 255", 4: "multiples of 17"}
 
 # Of 2 100 true labels none reached 0.05, of those that were resized with smoothing none stayed below 0.06.
 _SMOOTHED = 0.07
-_FEW_EDGES, _ALL_EDGES = 50, 0.3  # too few to judge; noise rather than areas
+_FEW_EDGES = 50  # too few to judge
+_MANY_EDGES, _RAMPS = (
+    0.3,
+    0.5,
+)  # noise rather than areas, where a third is in between by chance; ramps are more
 _SMOOTHED_LABELS = 0.05
 
 
@@ -53,9 +57,10 @@ def is_smoothed(ids: np.ndarray) -> bool:
     edges = before != after
     between = (here > np.minimum(before, after)) & (here < np.maximum(before, after))
     count = int(np.count_nonzero(edges))
-    if count < _FEW_EDGES or count > _ALL_EDGES * edges.size:
+    if count < _FEW_EDGES:
         return False
-    return int(np.count_nonzero(between)) > _SMOOTHED * count
+    share = _RAMPS if count > _MANY_EDGES * edges.size else _SMOOTHED
+    return int(np.count_nonzero(between)) > share * count
 
 
 def encoding_findings(

@@ -181,7 +181,7 @@ def _other_kind(path: Path) -> str:
         return "cannot be decoded (no picture that is known); copy or export it again"
     if kind in ("GIF", "PPM"):
         return f"is a {kind} file, which is not read; {_AS_PNG}"
-    return f"is a {kind} file, which changes class ids when it is saved; {_AS_PNG}"
+    return f"is a {kind} file, which may change class ids when it is saved; {_AS_PNG}"
 
 
 def _content(path: Path) -> bytes:

@@ -115,6 +115,10 @@ def list_pictures(data: DataSet, domain: str, key: str) -> Listing:
         _list(data, listing)
     except UserError as error:  # a broken archive or attribute file
         listing.problems.append(f"{key}.root: {error}")
+    except OSError as error:
+        listing.problems.append(
+            f"{key}.root: {error.filename} cannot be opened ({error.strerror}): check its permissions"
+        )
     return listing
 
 

@@ -13,45 +13,15 @@ from pipeline.edge.images import SUFFIXES
 # Pictures, films and archives that nothing here decodes.
 _UNREAD = frozenset(
     {".avif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".wdp"}
-    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".nef", ".nrw", ".orf", ".pef"}
-    | {
-        ".raf",
-        ".raw",
-        ".rw2",
-        ".rwl",
-        ".srw",
-        ".x3f",
-        ".apng",
-        ".bpg",
-        ".dds",
-        ".dib",
-        ".eps",
-        ".exr",
-        ".fits",
-    }
-    | {".hdr", ".ico", ".jpe", ".jng", ".mng", ".mpo", ".pam", ".pbm", ".pcx", ".pdf", ".pfm", ".psd", ".psb"}
-    | {".qoi", ".sgi", ".svg", ".tga", ".xcf", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".lmdb", ".tfrecord"}
-    | {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-    | {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"}
+    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".nef", ".nrw", ".orf", ".pef"}
+    | {".raf", ".raw", ".rw2", ".rwl", ".srw", ".x3f", ".apng", ".dds", ".dib", ".eps", ".exr", ".hdr"}
+    | {".ico", ".jpe", ".mpo", ".pam", ".pbm", ".pcx", ".pdf", ".psd", ".qoi", ".sgi", ".svg", ".tga"}
+    | {".npy", ".npz", ".mat", ".h5", ".hdf5", ".lmdb", ".tfrecord", ".7z", ".bz2", ".gz", ".rar"}
+    | {".tar", ".tgz", ".xz", ".zip", ".zst", ".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wmv"}
 )
 _NO_PICTURES = frozenset(
-    {".cfg", ".csv", ".db", ".doc", ".docx", ".geojson", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".log"}
-    | {
-        ".md",
-        ".odt",
-        ".pickle",
-        ".pkl",
-        ".py",
-        ".rst",
-        ".sh",
-        ".toml",
-        ".tsv",
-        ".txt",
-        ".xls",
-        ".xlsx",
-        ".xml",
-    }
-    | {".xmp", ".yaml", ".yml"}
+    {".cfg", ".csv", ".db", ".geojson", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".log", ".md"}
+    | {".pickle", ".pkl", ".py", ".sh", ".toml", ".tsv", ".txt", ".xml", ".xmp", ".yaml", ".yml"}
 )
 _LONGEST_PATH = 4096
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
@@ -59,7 +29,7 @@ _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 
 
 def report_left_out(walked: Walked, key: str, listing: Listing, pictures: bool = True) -> None:
-    """Problems: what cannot be reached. Warnings, in a folder of `pictures`: those that are not listed."""
+    """Problems: what cannot be reached. Warnings: hidden files and, of `pictures`, all that are not listed."""
     if walked.closed:
         listing.problems.append(
             f"{key}: {_count(walked.closed, 'folder')} cannot be opened ({_some(walked.closed)}): check the "
@@ -75,30 +45,31 @@ def report_left_out(walked: Walked, key: str, listing: Listing, pictures: bool =
             f"{key}: {_count(walked.odd, 'entry', 'entries')} named like a picture but no file "
             f"({_some(walked.odd)}): remove it"
         )
-    if not pictures:
-        return
-    if walked.repeated:
-        listing.warnings.append(
-            f"{key}: {_count(walked.repeated, 'link')} to a folder that is listed under another name "
-            f"({_some(walked.repeated)}), so its pictures count once"
-        )
     if walked.hidden:
         places = ", ".join(f"{name} {n}" for name, n in walked.hidden.most_common(6))
         listing.warnings.append(
             f"{key}: {walked.hidden.total()} hidden pictures and thumbnails are left out ({places})"
         )
-    _report_unread(walked.files, key, listing)
+    if pictures:
+        _report_pictures(walked, key, listing)
 
 
-def _report_unread(files: dict[str, Path], key: str, listing: Listing) -> None:
+def _report_pictures(walked: Walked, key: str, listing: Listing) -> None:
+    if walked.repeated:
+        listing.warnings.append(
+            f"{key}: {_count(walked.repeated, 'link')} to a folder that is listed under another name "
+            f"({_some(walked.repeated)}), so its pictures count once"
+        )
     unread: Counter[str] = Counter()
     unnamed: list[str] = []
     links: list[str] = []
-    for name, path in files.items():
+    for name, path in walked.files.items():
         suffix = path.suffix.lower()
+        if suffix in SUFFIXES or suffix in _NO_PICTURES:
+            continue
         if suffix in _UNREAD:
             unread[suffix] += 1
-        elif suffix not in SUFFIXES | _NO_PICTURES:
+        else:
             start = _start(path)
             if _is_picture(start):
                 unnamed.append(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from pipeline.data.archives import Tree
+from pipeline.data.folder import Walked
 from pipeline.data.formats.left_out import report_left_out
 from pipeline.data.formats.listing import Listing, inside, read_lines, some, without_suffix
 from pipeline.params_data import Downloaded
@@ -92,8 +93,13 @@ class Official:
 
     def report_rest(self) -> None:
         """Names of the lists that were no picture of any split, and files left out; call it when all are added."""
+        rest = Walked()
         for walked in self.tree.walked:
-            report_left_out(walked, f"{self.listing.key}.root", self.listing, pictures=False)
+            rest.hidden += walked.hidden
+            rest.closed += walked.closed
+            rest.broken += walked.broken
+            rest.odd += walked.odd
+        report_left_out(rest, f"{self.listing.key}.root", self.listing, pictures=False)
         for role, names in self._lists.items():
             unused = sorted(name for name in names if (role, name) not in self._seen)
             if unused:
