@@ -49,12 +49,19 @@ def stored(path: str | Path) -> Stored:
     with Image.open(io.BytesIO(content)) as picture:
         marked = picture.format != "PNG" or any(mark in content for mark in _EXIF_MARKS)
         turn = orientation(picture) if marked else 1
-        frames = 1 if picture.format in ("JPEG", "MPO") else getattr(picture, "n_frames", 1)
+        frames = 1 if picture.format in ("JPEG", "MPO") else _frames(picture)
         transparent = False
         if picture.has_transparency_data:
             picture.load()
             transparent = picture.convert("RGBA").getchannel("A").getextrema()[0] != 255
         return Stored(turn, picture.mode[0] in "1LIF" and picture.mode != "LAB", transparent, frames)
+
+
+def _frames(picture: Image.Image) -> int:
+    try:
+        return getattr(picture, "n_frames", 1)
+    except Exception:  # of broken later pages, which nobody reads
+        return 1
 
 
 def orientation(picture: Image.Image) -> int:
