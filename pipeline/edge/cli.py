@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="INPUT",
         help="picture, video (needs mic-adapt[video]), folder (recursive), quoted pattern such as "
-        "'shots/**/*.jpg', number of a camera, or - for paths on stdin, one a line",
+        "'shots/**/*.jpg', number of a camera, address (rtsp, http, ...), or - for any of these on stdin, one a line",
     )
     predict.add_argument("--model", required=True, type=Path, help="the .onnx file")
     predict.add_argument("--out", required=True, type=Path, help="folder for the results; made if absent")
@@ -75,6 +76,27 @@ def _parser() -> argparse.ArgumentParser:
         "coco: one file for all pictures",
     )
     predict.add_argument("--overwrite", action="store_true", help="do again what an earlier run did")
+    predict.add_argument(
+        "--every",
+        type=_count("frames"),
+        default=1,
+        metavar="N",
+        help="of videos one frame of N (default: all)",
+    )
+    predict.add_argument(
+        "--segment",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="cameras and streams: begin a new file after so long; 0: never (default: 60)",
+    )
+    predict.add_argument(
+        "--reconnect",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="streams: try again for so long after the last frame; 0: do not (default: 60)",
+    )
     _add_machine_options(predict)
     predict.add_argument(
         "--palette",
@@ -150,6 +172,12 @@ def _count(of: str) -> Callable[[str], int]:
     return count
 
 
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: use 0 or more, such as 60")
+    return float(text)
+
+
 def _size(text: str) -> tuple[int, int]:
     height, x, width = text.lower().partition("x")
     if not x or not (height.isdecimal() and width.isdecimal()) or min(int(height), int(width)) < 2:
@@ -162,16 +190,20 @@ def _predict(arguments: argparse.Namespace) -> int:
     from pipeline.edge.predict import AT_ONCE, predict
     from pipeline.edge.runtime import Segmenter
     from pipeline.edge.sources import plan
+    from pipeline.edge.video import Recording
 
     sources = plan(arguments.inputs, arguments.out, sys.stdin.buffer)
     video = next((source for source in sources if source.kind != "picture"), None)
     if video is not None:
-        require_pyav(video.path)
+        require_pyav(video.name)
     machine = arguments.provider, arguments.threads, arguments.allow_cpu
     segmenter = Segmenter(arguments.model, *machine, at_once=AT_ONCE)
     safe = arguments.palette == "safe"
     with interruption.clean_up_first():
-        failed = predict(sources, segmenter, arguments.out, arguments.save, safe, arguments.overwrite)
+        recording = Recording(arguments.every, arguments.segment, arguments.reconnect)
+        failed = predict(
+            sources, segmenter, arguments.out, arguments.save, safe, arguments.overwrite, recording
+        )
     return _SOME_FAILED if failed else 0
 
 

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import numpy as np
 
@@ -21,12 +20,14 @@ from pipeline.edge.truncation import missing_bytes
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 _CUT_SECONDS = 0.5  # streams of sound files end that much before what their header says
 
 
-def require_pyav(name: Path) -> None:
+def require_pyav(name: str) -> None:
     """Raises UserError where PyAV is missing; `name` is the video that needs it."""
     try:
         import av  # noqa: F401
@@ -38,35 +39,58 @@ def require_pyav(name: Path) -> None:
 class Frame:
     """A decoded frame, upright."""
 
+    number: int
+    """Of all frames, from 0, those included that are left out."""
     image: np.ndarray
     """uint8 (H, W, 3) RGB."""
     decoded: av.VideoFrame
     """The same as it lies in the file."""
     time: int
-    """In units of the reader's time_base, from the start of the file."""
+    """In units of the reader's time_base, from the start of the file or recording."""
     seconds: float
+    """The same in seconds."""
     audio: list[av.Packet]
     """What the file holds of sound since the frame before."""
     read_milliseconds: float
+    connection: int = 0
+    """How often the stream was connected anew before it."""
+
+
+class Reader(Protocol):
+    """What gives the frames: a VideoReader or a stream's."""
+
+    name: str
+    failure: str | None
+    """Once the frames are read: what kept the rest from being read."""
+    endless: bool
+    """A camera or stream: only the user ends it, or a fault."""
+    duration: float | None
+    """Seconds; None where nobody says."""
+    time_base: Fraction
+    rate: Fraction
+    """Frames a second, about."""
+    sample_aspect_ratio: Fraction | None
+    audio: list[AudioStream]
+    audio_after: list[av.Packet]
+    """Once the frames are read: the sound after the last."""
 
 
 class VideoReader:
-    """An open video or camera; use it with `with`. Raises ImageError for what cannot be opened."""
+    """An open video or camera; use it with `with`. Raises ImageError for what cannot be opened.
 
-    def __init__(self, source: Source) -> None:
+    Of its frames `every` N-th is given, the first one included.
+    """
+
+    def __init__(self, source: Source, every: int = 1) -> None:
         import av
         from av.error import FFmpegError
         from av.video.reformatter import VideoReformatter
 
         self.name = str(source.path)
         self.failure: str | None = None
-        """Once the frames are read: what kept the rest from being read."""
-        camera = source.kind == "camera"
+        self.endless = camera = source.kind == "camera"
+        self._every = every
         self._fix = "see whether it is plugged in and free" if camera else "copy or save it again"
-        # Before 19 PyAV refuses a file over a title that is not UTF-8, unless told; since then it does not ask.
-        lenient: dict[str, Any] = (
-            {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-        )
         self._missing = 0
         if not camera:
             require_file(source.path, self.name, "video")
@@ -74,45 +98,29 @@ class VideoReader:
         # "file:", for FFmpeg takes what stands before a colon in a name for a protocol.
         url = self.name if camera else f"file:{self.name}"
         try:
-            self._container = av.open(url, format="v4l2" if camera else None, **lenient)
+            self._container = av.open(url, format="v4l2" if camera else None, **lenient())
         except (FFmpegError, OSError) as error:
             why = f"{self._missing} or more bytes are missing" if self._missing else error.strerror
             raise ImageError(f"{self.name} is no video that can be read ({why}): {self._fix}.") from None
         try:
-            self._video = self._choose_stream()
+            if self._container.format.name.endswith("_pipe"):
+                raise ImageError(f"{self.name} is a picture, not a video: give it a picture's suffix.")
+            self._video = choose_stream(self._container, self.name)
         except ImageError:
             self._container.close()
             raise
         self._reformatter = VideoReformatter()  # a frame's own would be set up anew for each frame
         # PyAV's own threading stays: with a thread a frame, the last frames before a break are lost.
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90000)
-        self.rate = min(self._video.average_rate or Fraction(25), Fraction(120))
+        self.rate = min(self._video.average_rate or Fraction(25), Fraction(120)) / every
         self.sample_aspect_ratio = self._video.sample_aspect_ratio
         self.audio: list[AudioStream] = list(self._container.streams.audio)
         self.audio_after: list[av.Packet] = []
-        """Once the frames are read: the sound after the last."""
         self.duration: float | None = (
             None if camera else (self._container.duration or 0) / av.time_base or None
         )
-        """Seconds; None where the file does not say."""
         self._start = Fraction(self._container.start_time or 0, av.time_base)
         self._promised = self._promised_seconds()
-
-    def _choose_stream(self) -> VideoStream:
-        from av.stream import Disposition
-
-        if self._container.format.name.endswith("_pipe"):
-            raise ImageError(f"{self.name} is a picture, not a video: give it a picture's suffix.")
-        videos = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
-        best = self._container.streams.best("video")
-        video = best if best in videos else next(iter(videos), None)
-        if video is None:
-            cover = " but a cover picture" if best is not None else ""
-            raise ImageError(f"{self.name} holds no video{cover}: name a file with moving pictures.")
-        width, height = video.width, video.height
-        if width and height and min(width, height) < 2:
-            raise ImageError(f"{self.name} is {width} x {height} pixels: give a video of at least 2 x 2.")
-        return video  # type: ignore[return-value]
 
     def _promised_seconds(self) -> float | None:
         """How long the file's own header says it is; other formats' is an estimate from the file, cut or not."""
@@ -160,12 +168,12 @@ class VideoReader:
                 for frame in decoded:
                     last = max(self._time(frame, last), last + 1)
                     broken += frame.is_corrupt and not packet.is_corrupt
-                    rgb = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
-                    image = _upright(rgb, frame.rotation)
-                    read = (time.perf_counter() - begun) * 1000
+                    if count % self._every == 0:
+                        image = upright_rgb(frame, self._reformatter)
+                        read = (time.perf_counter() - begun) * 1000
+                        yield Frame(count, image, frame, last, float(last * self.time_base), audio, read)
+                        audio, begun = [], time.perf_counter()
                     count += 1
-                    yield Frame(image, frame, last, float(last * self.time_base), audio, read)
-                    audio, begun = [], time.perf_counter()
         except Exception as error:  # FFmpeg's own and what its numbers lead to, memory included
             self.failure = f"{self.name} breaks off after {count} frames ({reason(error)}): {self._fix}."
         self.audio_after = audio
@@ -190,7 +198,7 @@ class VideoReader:
 
     def _time(self, frame: av.VideoFrame, last: int) -> int:
         if frame.pts is None:
-            return last + round(1 / (self.rate * self.time_base)) if last >= 0 else 0
+            return last + round(1 / (self.rate * self._every * self.time_base)) if last >= 0 else 0
         return frame.pts - round(self._start / self.time_base)
 
     def _from_start(self, packet: av.Packet) -> av.Packet:
@@ -200,6 +208,30 @@ class VideoReader:
         return packet
 
 
-def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
-    """(H, W, 3) turned by the degrees of its display matrix, which run counter-clockwise."""
-    return np.ascontiguousarray(np.rot90(image, round(rotation / 90)))
+def choose_stream(container: InputContainer, name: str) -> VideoStream:
+    """The moving pictures of a file. Raises ImageError where there are none, or of less than 2 x 2 pixels."""
+    from av.stream import Disposition
+
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    video = best if best in videos else next(iter(videos), None)
+    if video is None:
+        cover = " but a cover picture" if best is not None else ""
+        raise ImageError(f"{name} holds no video{cover}: name a file with moving pictures.")
+    width, height = cast("VideoStream", video).width, cast("VideoStream", video).height
+    if width and height and min(width, height) < 2:
+        raise ImageError(f"{name} is {width} x {height} pixels: give a video of at least 2 x 2.")
+    return video  # type: ignore[return-value]
+
+
+def lenient() -> dict[str, Any]:
+    """For av.open: before 19 PyAV refuses a file over a title that is not UTF-8, unless told; then it does not ask."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def upright_rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    """uint8 (H, W, 3), turned by the degrees of its display matrix, which run counter-clockwise."""
+    rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))

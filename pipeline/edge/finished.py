@@ -18,13 +18,16 @@ Stamp = list[int]
 class Finished:
     """The log of `out`. `made_by` names model and settings: results of others do not count.
 
+    Nor do those of videos of which other frames were taken: one of `every`.
+
     A line is written once all results of its input are in place. It holds the input's size and time of change,
     for a picture that was replaced, even by an older one, is to be done again.
     """
 
-    def __init__(self, out: Path, made_by: str) -> None:
+    def __init__(self, out: Path, made_by: str, every: int = 1) -> None:
         self._out = out
         self._made_by = made_by
+        self._every = every
         self._entries: dict[str, dict[str, Any]] = {}
         path = out / LOG
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -43,6 +46,7 @@ class Finished:
             entry is not None
             and entry.get("made_by") == self._made_by
             and entry.get("input") == os.path.abspath(source.path)
+            and (source.kind == "picture" or entry.get("every", 1) == self._every)
             and entry.get("stamp") == stamp(source.path)
             and set(save) <= set(entry.get("outputs", ()))
             and all((self._out / entry["outputs"][kind]).exists() for kind in save)
@@ -61,6 +65,7 @@ class Finished:
             "input": os.path.abspath(source.path),
             "stamp": seen,
             "made_by": self._made_by,
+            "every": self._every,
             "outputs": {kind: os.path.relpath(path, self._out) for kind, path in outputs.items()},
         }
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from threading import Condition, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,6 +22,55 @@ def ahead(items: Iterable[T]) -> Generator[T]:
         while (item := following.result()) is not _END:
             following = maker.submit(next, iterator, _END)
             yield item
+
+
+def arriving(items: Generator[T], room: int, drop: Callable[[], None] | None = None) -> Generator[T]:
+    """The items in order, made in a thread of its own that nobody waits for: what it reads may hang.
+
+    `room` of them wait. One more pushes out the oldest, and `drop` is called; without `drop` it waits itself.
+    """
+    waiting: deque[T] = deque()
+    change = Condition()
+    state: dict[str, Any] = {"closed": False, "ended": False, "error": None}
+
+    def make() -> None:
+        try:
+            with closing(items):
+                for item in items:
+                    with change:
+                        while drop is None and len(waiting) == room and not state["closed"]:
+                            change.wait()
+                        if state["closed"]:
+                            return
+                        if drop is not None and len(waiting) == room:
+                            waiting.popleft()
+                            drop()
+                        waiting.append(item)
+                        change.notify_all()
+        except BaseException as error:  # raised where the items are taken
+            state["error"] = error
+        finally:
+            with change:
+                state["ended"] = True
+                change.notify_all()
+
+    Thread(target=make, daemon=True).start()
+    try:
+        while True:
+            with change:
+                while not waiting and not state["ended"]:
+                    change.wait()
+                if not waiting:
+                    break
+                item = waiting.popleft()
+                change.notify_all()
+            yield item
+        if state["error"] is not None:
+            raise state["error"]
+    finally:
+        with change:
+            state["closed"] = True
+            change.notify_all()
 
 
 def abreast(work: Callable[[T], R], items: Iterable[T], width: int) -> Generator[R]:

@@ -25,13 +25,15 @@ from pipeline.edge.progress import Progress
 from pipeline.edge.results import SHAPES, beside, findings, shapes_json, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
 from pipeline.edge.sources import Source
-from pipeline.edge.video import predict_video
+from pipeline.edge.video import Recording, predict_video
 
 _SAVE = {
     "picture": ("overlay", "index", "json"),
     "video": ("overlay", "json"),  # a picture of each frame only when asked for
     "camera": ("overlay", "json"),
+    "stream": ("overlay", "json"),
 }
+_ORDER = ("video", "stream", "camera")  # what may have no end comes last
 _JPEG_SIDE = 65500
 # Pictures on the network at the same time, each on its part of the CPU threads: on two cores a video takes 0.87 of the
 # time that it takes frame by frame, where a thread that reads or saves holds up the other one of the network.
@@ -47,6 +49,7 @@ def predict(
     save: tuple[str, ...] | None,
     safe: bool,
     overwrite: bool,
+    recording: Recording,
 ) -> int:
     """Segment what no earlier run did and save what `save` names (None: what suits each kind); count failures.
 
@@ -58,22 +61,24 @@ def predict(
     whole_set = save is not None and "coco" in save
     if save is not None:  # coco.json is put together of the pictures' masks
         save = tuple(dict.fromkeys("rle" if item == "coco" else item for item in save))
-    finished = Finished(out, hashlib.sha256(settings.encode()).hexdigest())
+    finished = Finished(out, hashlib.sha256(settings.encode()).hexdigest(), recording.every)
     to_do = [s for s in sources if overwrite or not finished.holds(s, save or _SAVE[s.kind])]
     pictures = [s for s in to_do if s.kind == "picture"]
-    videos = sorted((s for s in to_do if s.kind != "picture"), key=lambda s: s.kind == "camera")
+    videos = sorted((s for s in to_do if s.kind != "picture"), key=lambda s: _ORDER.index(s.kind))
     progress = Progress(len(pictures), len(videos), len(sources) - len(to_do))
 
     def report(source: Source, record: dict[str, Any], seen: Stamp | None) -> None:
-        if "error" not in record and source.kind != "camera":
+        if "error" not in record and source.kind in ("picture", "video"):
             finished.add(source, seen, record["outputs"])
         progress.finished("picture" if source.kind == "picture" else "video", record)
 
     predict_pictures(pictures, segmenter, save or _SAVE["picture"], safe, model, report)
     for video in videos:
         seen = stamp(video.path)
-        record = predict_video(video, segmenter, save or _SAVE[video.kind], safe, model, progress)
+        record = predict_video(video, segmenter, save or _SAVE[video.kind], safe, model, progress, recording)
         report(video, record, seen)
+        if record.get("interrupted"):
+            break
     if whole_set:
         write_coco(finished.pictures("rle"), segmenter.manifest.classes, out / FILE)
     list_failures(progress.failures, out)

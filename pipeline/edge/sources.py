@@ -1,4 +1,4 @@
-"""What the inputs of `mic-edge predict` name: pictures, videos and a camera, and where their results go."""
+"""What the inputs of `mic-edge predict` name: pictures, videos, streams and a camera, and where their results go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from pipeline.edge.addresses import file_name, is_address, masked, scheme
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import SUFFIXES
 
@@ -25,19 +26,28 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Source:
-    """A picture, video or camera, and the path, without suffix, that its results begin with."""
+    """A picture, video, camera or stream, and the path, without suffix, that its results begin with."""
 
-    kind: Literal["picture", "video", "camera"]
+    kind: Literal["picture", "video", "camera", "stream"]
     path: Path
+    """Of a stream only what to call it."""
     target: Path
+    address: str | None = field(default=None, repr=False)
+    """Of a stream, with what is secret in it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called wherever it is shown."""
+        return masked(self.address) if self.address else str(self.path)
 
 
 def plan(inputs: list[str], out: Path, stdin: BinaryIO) -> list[Source]:
     """What to do for these inputs: results keep the path below the folder named, and never collide.
 
     An input is a file, a folder (searched recursively), a pattern such as "shots/**/*.jpg", the number of a
-    camera, or "-" for a list of paths on `stdin`, one a line. A file named outright is kept whatever its suffix;
-    one named twice comes once. Where `out` lies inside a folder named, what is in it is not taken for input.
+    camera, an address such as rtsp://host/live, or "-" for a list of these on `stdin`, one a line. A file named
+    outright is kept whatever its suffix; one named twice comes once. Where `out` lies inside a folder named, what is
+    in it is not taken for input.
 
     Raises UserError for a missing path, a folder or pattern without a picture or video, no such camera, and an
     `out` that is a file or a folder of inputs itself.
@@ -49,28 +59,33 @@ def plan(inputs: list[str], out: Path, stdin: BinaryIO) -> list[Source]:
     taken: set[str] = set()
     for item in inputs:
         if _is_camera(item):
-            if any(source.kind == "camera" for source in sources):
-                raise UserError(f"Camera {item} is a second one: name one, for its video has no end.")
             device = _camera_device(item)
-            sources.append(Source("camera", device, _unused(out / f"camera{item}")))
+            sources.append(Source("camera", device, _unused(out / f"camera{item}", taken)))
             continue
-        for file, below in _named(item, out, stdin):
+        for found in _named(item, out, stdin):
+            if isinstance(found, str):
+                sources.append(_stream(found, out, taken))
+                continue
+            file, below = found
             name = Path(os.path.abspath(file))  # not resolved: links to one picture are pictures of their own
             if name in seen:
                 continue
             seen.add(name)
             kind = "video" if file.suffix.lower() in VIDEO_SUFFIXES else "picture"
             sources.append(Source(kind, file, out / _free_name(below.with_suffix(""), kind, taken)))
+    _refuse_two_without_end(sources)
     if not sources:
         raise UserError(f"Nothing to do: the inputs name no picture or video outside --out {out}.")
     return sources
 
 
-def _named(item: str, out: Path, stdin: BinaryIO) -> Iterator[tuple[Path, Path]]:
-    """(file, path that its results keep) for all that one input names."""
+def _named(item: str, out: Path, stdin: BinaryIO) -> Iterator[tuple[Path, Path] | str]:
+    """(file, path that its results keep) for all that one input names; an address as it is."""
     path = Path(item)
     if item == "-":
         yield from _listed(out, stdin)
+    elif is_address(item):
+        yield item
     elif path.is_dir():
         yield from _below(path, [path], out, f"in the folder {item}")
     elif path.exists():
@@ -104,7 +119,7 @@ def _below(
         raise UserError(f"No picture or video {where}: name files with a suffix such as .jpg, .png or .mp4.")
 
 
-def _listed(out: Path, stdin: BinaryIO) -> Iterator[tuple[Path, Path]]:
+def _listed(out: Path, stdin: BinaryIO) -> Iterator[tuple[Path, Path] | str]:
     """A path that is missing stays in: it fails on its own, as one that vanishes a moment later would."""
     results = out.resolve()
     results_inside = Path.cwd().resolve() in results.parents
@@ -113,7 +128,9 @@ def _listed(out: Path, stdin: BinaryIO) -> Iterator[tuple[Path, Path]]:
         path = Path(text)
         if not text:
             continue
-        if path.is_dir():
+        if is_address(text):
+            yield text
+        elif path.is_dir():
             yield from _below(path, [path], out, f"in the folder {text}")
         elif path.is_absolute() or ".." in path.parts:
             yield path, Path(path.name)
@@ -155,10 +172,27 @@ def _free_name(name: Path, kind: str, taken: set[str]) -> Path:
     return free
 
 
-def _unused(target: Path) -> Path:
-    """A name that no earlier recording has."""
+def _stream(address: str, out: Path, taken: set[str]) -> Source:
+    name = file_name(address)
+    return Source("stream", Path(name), _unused(out / name, taken), address)
+
+
+def _refuse_two_without_end(sources: list[Source]) -> None:
+    """A web server's videos mostly have an end; which of them do is known once they are open."""
+    endless = [
+        s for s in sources if s.kind == "camera" or not scheme(s.address or "http://").startswith("http")
+    ]
+    if len(endless) > 1:
+        raise UserError(
+            f"{endless[1].name} is a second input without an end: name one, and run it on its own."
+        )
+
+
+def _unused(target: Path, taken: set[str]) -> Path:
+    """A name that no recording has, of an earlier run or of this one."""
     free, number = target, 1
-    while list(target.parent.glob(f"{free.name}[_.]*")):
+    while f"video {free.name}".lower() in taken or list(target.parent.glob(f"{free.name}[_.]*")):
         number += 1
         free = target.with_name(f"{target.name}_{number}")
+    taken.add(f"video {free.name}".lower())
     return free

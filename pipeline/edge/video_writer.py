@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
-from pipeline.edge.container import Frame, VideoReader
+from pipeline.edge.container import Frame, Reader
 from pipeline.edge.planes import PlaneOverlay
 from pipeline.edge.results import cannot_write, part
 
@@ -35,7 +35,7 @@ class VideoWriter:
     Raises UserError when it cannot be written.
     """
 
-    def __init__(self, path: Path, reader: VideoReader, safe: bool) -> None:
+    def __init__(self, path: Path, reader: Reader, safe: bool) -> None:
         self._path = path
         self._reader = reader
         self._safe = safe

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from clips import write_clip
 from PIL import Image
 
@@ -147,15 +149,15 @@ def test_of_a_video_whose_decoder_raises_the_frames_before_are_kept(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", range(0, 400, 40))
-    honest, calls = container._upright, []
+    honest, calls = container.upright_rgb, []
 
-    def upright(image: np.ndarray, rotation: int) -> np.ndarray:
+    def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
         calls.append(1)
         if len(calls) == 5:
             raise MemoryError
-        return honest(image, rotation)
+        return honest(frame, reformatter)
 
-    monkeypatch.setattr(container, "_upright", upright)
+    monkeypatch.setattr(container, "upright_rgb", upright)
     code, (record,), _ = run(clip)
     assert (code, record["frames"]) == (5, 4)
     assert "breaks off after 4 frames (MemoryError)" in record["error"]

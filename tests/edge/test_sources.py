@@ -106,7 +106,7 @@ def test_a_number_is_a_camera_unless_a_file_has_that_name(
 ) -> None:
     monkeypatch.setattr("pipeline.edge.sources._camera_device", lambda number: Path(f"/dev/video{number}"))
     assert planned("0") == [("camera", "/dev/video0", "camera0")]
-    with pytest.raises(UserError, match="Camera 1 is a second one"):
+    with pytest.raises(UserError, match="/dev/video1 is a second input without an end"):
         planned("0", "1")
     (shots / "out").mkdir()
     (shots / "out" / "camera0.jsonl").touch()

@@ -206,10 +206,11 @@ def test_a_camera_ends_with_ctrl_c_and_keeps_what_it_recorded(
         calls.clear()
         code, lines, _ = run("7")
         assert code == 0
-        assert [line.get("frame") for line in lines] == [*range(7), None]
-        assert lines[-1]["outputs"]["overlay"] == str(tmp_path / "out" / f"{name}_overlay.mp4")
-        assert len(times_and_frames(tmp_path / "out" / f"{name}_overlay.mp4")[0]) == 7
-        assert len(frame_lines(tmp_path / "out" / f"{name}.jsonl")) == 7
+        assert [line.get("frame") for line in lines] == [*range(7), None, None]
+        assert lines[-2]["outputs"]["overlay"] == str(tmp_path / "out" / f"{name}_overlay_000.mp4")
+        assert (lines[-1]["segments"], lines[-1]["frames"], lines[-1]["interrupted"]) == (1, 7, True)
+        assert len(times_and_frames(tmp_path / "out" / f"{name}_overlay_000.mp4")[0]) == 7
+        assert len(frame_lines(tmp_path / "out" / f"{name}_000.jsonl")) == 7
 
 
 def test_without_pyav_the_extra_is_named(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
