@@ -57,9 +57,8 @@ class StreamReader:
         self.audio_after: list[av.Packet] = []
         self._connection = self._connect()
         container, video = self._connection.container, self._connection.video
-        seconds = float((container.duration or 0) / _microseconds())
-        self.duration = seconds if seconds > 0 else None
-        self.endless = self.duration is None and container.size <= 0
+        self.duration = self._connection.duration
+        self.endless = self.duration is None and (self._connection.playlist or container.size <= 0)
         self.rate = min(video.average_rate or Fraction(25), Fraction(120)) / every
         self.time_base = _CLOCK if self.endless else video.time_base or _CLOCK
         self.sample_aspect_ratio = video.sample_aspect_ratio
@@ -87,6 +86,10 @@ class StreamReader:
         self._read.clear()
         try:
             yield from self._endless() if self.endless else self._to_the_end()
+        except (
+            Exception
+        ) as error:  # what a frame's numbers lead to, memory included: the frames before are kept
+            self.failure = f"{self.name} breaks off ({_why(error)}): what came before is kept."
         finally:
             self._read.set()
 
@@ -157,6 +160,8 @@ class StreamReader:
                         shift = max(now, last + step if last >= 0 else 0) - told
                     at = told + shift
                 last, number = max(at, last + 1), number + 1
+                if self._connection.playlist and self._stopped.wait(max(0, last - now) * float(_CLOCK)):
+                    return
                 if (number - 1) % self._every == 0:
                     yield self._frame(decoded, number - 1, last, begun, [])
                 begun = time.perf_counter()
@@ -181,7 +186,11 @@ class StreamReader:
             if self._stopped.wait(min(pause, left)):
                 return False
             with contextlib.suppress(ImageError):
-                self._connection = self._connect()
+                connection = self._connect()
+                if self.endless and connection.duration is not None:
+                    say(f"{self.name} has ended.")  # as a playlist says in its last line
+                    return False
+                self._connection = connection
                 self.reconnects += 1
                 say(f"{self.name} is back.")
                 return True
@@ -228,6 +237,10 @@ class _Connection:
 
         self.reformatter = VideoReformatter()
         self.untimed = "mjpeg" in self.container.format.name  # its times are made up, of 25 frames a second
+        # A playlist's frames come by the segment, seconds of them at once, and its size is not the video's.
+        self.playlist = self.container.format.name == "hls"
+        seconds = float((self.container.duration or 0) / _microseconds())
+        self.duration = seconds if seconds > 0 else None
         self._start = Fraction(self.container.start_time or 0) / _microseconds()
 
     def frames(

@@ -62,6 +62,20 @@ def write_clip(
     return path
 
 
+def write_playlist(folder: Path) -> None:
+    """vod.m3u8, an HLS playlist, and its 10 segments of 10 frames."""
+    options = {"hls_time": "0.4", "hls_list_size": "0", "hls_segment_filename": str(folder / "segment%d.ts")}
+    with av.open(str(folder / "vod.m3u8"), "w", format="hls", options=options) as file:
+        stream = cast(Any, file.add_stream("libx264", rate=25))
+        stream.height, stream.width = HEIGHT, WIDTH
+        stream.pix_fmt, stream.options = "yuv420p", {"g": "10", "tune": "zerolatency"}
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(picture(), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
 def write_noise(path: Path, codec: str, muxer: str | None = None, **options: str) -> Path:
     """100 frames of moving noise: nothing in it is easy to conceal."""
     still = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)

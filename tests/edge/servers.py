@@ -8,6 +8,7 @@ import io
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +38,7 @@ class Faults:
 
 @contextlib.contextmanager
 def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) -> Iterator[str]:
-    """Files of `folder`, /live.mjpeg with `frames` frames a connection and /silent that never answers."""
+    """Files of `folder`, /live.mjpeg with `frames` frames a connection, /live.m3u8 and /silent that never answers."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
@@ -52,6 +53,8 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
                 stopped.wait(60)
             elif path == "/live.mjpeg":
                 self.live()
+            elif path == "/live.m3u8":
+                self.playlist()
             elif (folder / path[1:]).is_file():
                 self.file((folder / path[1:]).read_bytes())
             else:
@@ -72,6 +75,24 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
             with contextlib.suppress(OSError):  # the reader has gone
                 self.wfile.write(content[first : first + cut])
 
+        def playlist(self) -> None:
+            """Three segments of /vod.m3u8, that come to be as a camera makes them; the last ends the list."""
+            nonlocal first_asked
+            first_asked = first_asked or time.monotonic()
+            lines = (folder / "vod.m3u8").read_text().splitlines()
+            first = next(i for i, line in enumerate(lines) if line.startswith("#EXTINF"))
+            segments = [lines[i : i + 2] for i in range(first, len(lines) - 1, 2)]
+            seconds = float(segments[0][0].removeprefix("#EXTINF:").rstrip(","))
+            made = min(len(segments), 3 + int((time.monotonic() - first_asked) / seconds))
+            shown = [line for segment in segments[max(0, made - 3) : made] for line in segment]
+            head = [
+                "#EXTM3U",
+                "#EXT-X-VERSION:3",
+                "#EXT-X-TARGETDURATION:1",
+                f"#EXT-X-MEDIA-SEQUENCE:{made - 3}",
+            ]
+            self.file("\n".join([*head, *shown, *lines[-1:] * (made == len(segments))]).encode())
+
         def live(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
@@ -85,6 +106,7 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
                     if stopped.wait(FRAME_SECONDS):
                         break
 
+    first_asked = 0.0
     stopped = threading.Event()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

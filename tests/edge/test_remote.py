@@ -6,16 +6,18 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import sound_packets, times_and_frames, write_clip
+from clips import sound_packets, times_and_frames, write_clip, write_playlist
 from servers import Faults, rtsp, web
 
 from pipeline.edge import remote
 from pipeline.edge.cli import main
+from pipeline.edge.sources import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "geheim7"
@@ -97,6 +99,72 @@ def test_a_file_that_ends_too_early_for_good_fails_and_is_kept(tmp_path: Path, r
     assert "breaks off after" in record["error"]
     assert 0 < record["frames"] < 100, record
     assert len(times_and_frames(Path(record["outputs"]["overlay"]))[0]) == record["frames"]
+
+
+def test_a_playlist_with_an_end_is_a_video(tmp_path: Path, run) -> None:
+    write_playlist(tmp_path)
+    with web(tmp_path, Faults()) as address:
+        code, (record,), _ = run(with_password(f"{address}/vod.m3u8"))
+    assert (code, record["frames"], record["dropped"]) == (0, 100, 0)
+    assert [line["frame"] for line in lines_of(record)] == list(range(100))
+
+
+def test_a_live_playlist_is_recorded_at_its_pace_until_it_ends(tmp_path: Path, run) -> None:
+    write_playlist(tmp_path)
+    with web(tmp_path, Faults()) as address:
+        code, lines, errors = run(with_password(f"{address}/live.m3u8"), "--segment", "1")
+    record = lines[-1]
+    assert (code, record["interrupted"]) == (0, False)
+    assert "has ended" in errors
+    assert record["frames"] + record["dropped"] == 100
+    assert record["seconds"] == pytest.approx(99 / 25, abs=0.5)
+    assert record["segments"] == len(segments_of(lines)) >= 2
+
+
+def test_a_live_playlists_frames_are_read_no_faster_than_they_are_shown(tmp_path: Path) -> None:
+    write_playlist(tmp_path)
+    with (
+        web(tmp_path, Faults()) as address,
+        remote.StreamReader(Source("stream", Path("a"), Path("a"), f"{address}/live.m3u8"), 2) as reader,
+    ):
+        assert reader.endless
+        begun = time.monotonic()
+        numbers = []
+        for frame in reader.frames():
+            assert frame.seconds <= time.monotonic() - begun + 0.1
+            numbers.append(frame.number)
+    assert numbers == list(range(100))
+    assert reader.failure is None
+
+
+def test_a_playlist_reads_no_file_of_this_machine(tmp_path: Path, run) -> None:
+    write_playlist(tmp_path)
+    text = (tmp_path / "vod.m3u8").read_text()
+    (tmp_path / "files.m3u8").write_text(text.replace("segment", f"file://{tmp_path}/segment"))
+    with web(tmp_path, Faults()) as address:
+        code, (record,), _ = run(f"{address}/files.m3u8")
+    assert (code, "cannot be read" in record["error"]) == (5, True)
+
+
+def test_whatever_a_frame_leads_to_those_before_are_kept(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, calls = remote.upright_rgb, []
+
+    def failing(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            raise MemoryError
+        return honest(*arguments)
+
+    monkeypatch.setattr(remote, "upright_rgb", failing)
+    with web(tmp_path, Faults()) as address:
+        code, lines, _ = run(with_password(f"{address}/live.mjpeg"))
+    assert code == 5
+    assert "MemoryError" in lines[-1]["error"]
+    (segment,) = segments_of(lines)
+    assert segment["frames"] + lines[-1]["dropped"] == 4
+    assert len(times_and_frames(Path(segment["outputs"]["overlay"]))[0]) == segment["frames"]
 
 
 def test_mjpeg_that_comes_back_is_one_recording(tmp_path: Path, run) -> None:
@@ -184,8 +252,6 @@ def test_segments_begin_after_so_many_seconds_and_never_collide(tmp_path: Path, 
 def test_a_slow_network_drops_frames_and_does_not_lag(
     tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     from pipeline.edge.runtime import Segmenter
 
     honest = Segmenter.run
