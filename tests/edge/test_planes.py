@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.edge import render
 from pipeline.edge.classes import CLASSES, NUM_CLASSES
-from pipeline.edge.container import VideoReader, VideoWriter
+from pipeline.edge.container import VideoReader
 from pipeline.edge.planes import PlaneOverlay
 from pipeline.edge.sources import Source
+from pipeline.edge.video_writer import VideoWriter
 
 av = pytest.importorskip("av")
 
