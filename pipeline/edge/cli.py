@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="streams: try again for so long after the last frame; 0: do not (default: 60)",
+        help="cameras and streams: try again for so long after the last frame; 0: do not (default: 60)",
     )
     _add_machine_options(predict)
     predict.add_argument(

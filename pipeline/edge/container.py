@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
+_FIX = "copy or save it again"
 _CUT_SECONDS = 0.5  # streams of sound files end that much before what their header says
 
 
@@ -76,7 +77,7 @@ class Reader(Protocol):
 
 
 class VideoReader:
-    """An open video or camera; use it with `with`. Raises ImageError for what cannot be opened.
+    """An open video file; use it with `with`. Raises ImageError for what cannot be opened.
 
     Of its frames `every` N-th is given, the first one included.
     """
@@ -88,20 +89,16 @@ class VideoReader:
 
         self.name = str(source.path)
         self.failure: str | None = None
-        self.endless = camera = source.kind == "camera"
+        self.endless = False
         self._every = every
-        self._fix = "see whether it is plugged in and free" if camera else "copy or save it again"
-        self._missing = 0
-        if not camera:
-            require_file(source.path, self.name, "video")
-            self._missing = missing_bytes(source.path)
-        # "file:", for FFmpeg takes what stands before a colon in a name for a protocol.
-        url = self.name if camera else f"file:{self.name}"
+        require_file(source.path, self.name, "video")
+        self._missing = missing_bytes(source.path)
         try:
-            self._container = av.open(url, format="v4l2" if camera else None, **lenient())
+            # "file:", for FFmpeg takes what stands before a colon in a name for a protocol.
+            self._container = av.open(f"file:{self.name}", **lenient())
         except (FFmpegError, OSError) as error:
             why = f"{self._missing} or more bytes are missing" if self._missing else error.strerror
-            raise ImageError(f"{self.name} is no video that can be read ({why}): {self._fix}.") from None
+            raise ImageError(f"{self.name} is no video that can be read ({why}): {_FIX}.") from None
         try:
             if self._container.format.name.endswith("_pipe"):
                 raise ImageError(f"{self.name} is a picture, not a video: give it a picture's suffix.")
@@ -116,9 +113,7 @@ class VideoReader:
         self.sample_aspect_ratio = self._video.sample_aspect_ratio
         self.audio: list[AudioStream] = list(self._container.streams.audio)
         self.audio_after: list[av.Packet] = []
-        self.duration: float | None = (
-            None if camera else (self._container.duration or 0) / av.time_base or None
-        )
+        self.duration: float | None = (self._container.duration or 0) / av.time_base or None
         self._start = Fraction(self._container.start_time or 0, av.time_base)
         self._promised = self._promised_seconds()
 
@@ -175,7 +170,7 @@ class VideoReader:
                         audio, begun = [], time.perf_counter()
                     count += 1
         except Exception as error:  # FFmpeg's own and what its numbers lead to, memory included
-            self.failure = f"{self.name} breaks off after {count} frames ({reason(error)}): {self._fix}."
+            self.failure = f"{self.name} breaks off after {count} frames ({reason(error)}): {_FIX}."
         self.audio_after = audio
         self.failure = self.failure or self._what_is_missing(count, broken, end - float(self._start), gap)
 
@@ -187,13 +182,13 @@ class VideoReader:
         breaks_off = f"{self.name} breaks off after {count} frames"
         missing = f"{self._missing} or more bytes are missing"
         if not count:
-            return f"{self.name} holds no frame{f', {missing}' if self._missing else ''}: {self._fix}."
+            return f"{self.name} holds no frame{f', {missing}' if self._missing else ''}: {_FIX}."
         if self._promised and end < self._promised - max(_CUT_SECONDS, gap):
-            return f"{breaks_off}, at {end:.1f} s of {self._promised:.1f} s: {self._fix}."
+            return f"{breaks_off}, at {end:.1f} s of {self._promised:.1f} s: {_FIX}."
         if self._missing:
-            return f"{breaks_off}, {missing}: {self._fix}."
+            return f"{breaks_off}, {missing}: {_FIX}."
         if broken:
-            return f"{self.name} is damaged: {broken} parts of it could not be decoded whole; {self._fix}."
+            return f"{self.name} is damaged: {broken} parts of it could not be decoded whole; {_FIX}."
         return None
 
     def _time(self, frame: av.VideoFrame, last: int) -> int:

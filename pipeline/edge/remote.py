@@ -1,4 +1,4 @@
-"""Streams and videos on a web server: read with a time limit, reconnected, in the order and at the pace they arrive."""
+"""Streams, cameras and videos on a web server: with a time limit, reconnected, in the order and pace they arrive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CLOCK = Fraction(1, 90000)
 
 
 class StreamReader:
-    """An open address; use it with `with`. Raises ImageError where it does not answer or holds no video.
+    """An open address or camera; use it with `with`. Raises ImageError where it does not answer or holds no video.
 
     What says how long it is (a file on a web server) is read to its end, and after a break from where it was. What
     does not (a camera) is `endless`: it has no sound here, its times are those of its arrival, and it is tried again
@@ -41,9 +41,9 @@ class StreamReader:
     """
 
     def __init__(self, source: Source, reconnect: float, every: int = 1) -> None:
-        assert source.address is not None
         self.name = source.name
         self._address = source.address
+        self._device = source.path
         self._reconnect = reconnect
         self._every = every
         self._containers = ExitStack()
@@ -58,7 +58,9 @@ class StreamReader:
         self._connection = self._connect()
         container, video = self._connection.container, self._connection.video
         self.duration = self._connection.duration
-        self.endless = self.duration is None and (self._connection.playlist or container.size <= 0)
+        self.endless = self._address is None or (
+            self.duration is None and (self._connection.playlist or container.size <= 0)
+        )
         self.rate = min(video.average_rate or Fraction(25), Fraction(120)) / every
         self.time_base = _CLOCK if self.endless else video.time_base or _CLOCK
         self.sample_aspect_ratio = video.sample_aspect_ratio
@@ -115,6 +117,9 @@ class StreamReader:
                     yield self._frame(decoded, number - 1, at, begun, sound)
                     sound, begun = [], time.perf_counter()
             self.audio_after = sound
+            if not number and not self._stopped.is_set() and self._connection.lost is None:
+                self.failure = f"{self.name} holds no frame: check the address."
+                return
             lost = self._connection.lost or self._cut(last)
             if lost is None or self._stopped.is_set():
                 return
@@ -187,7 +192,7 @@ class StreamReader:
                 return False
             with contextlib.suppress(ImageError):
                 connection = self._connect()
-                if self.endless and connection.duration is not None:
+                if connection.playlist and self.endless and connection.duration is not None:
                     say(f"{self.name} has ended.")  # as a playlist says in its last line
                     return False
                 self._connection = connection
@@ -202,22 +207,30 @@ class StreamReader:
         return False
 
     def _connect(self) -> _Connection:
-        import av
         from av.error import FFmpegError
 
-        if scheme(self._address) not in SCHEMES:
-            raise ImageError(f"{self.name} is no address that can be read: use {', '.join(SCHEMES)}.")
-        # RTP inside the RTSP connection where the server can: through firewalls, and without lost packets.
-        options = {"rtsp_flags": "prefer_tcp"} if scheme(self._address).startswith("rtsp") else {}
-        limits = (_ANSWER_SECONDS, _ANSWER_SECONDS)
         try:
-            container = av.open(self._address, options=options, timeout=limits, **lenient())
+            container = self._open()
         except (FFmpegError, OSError) as error:
-            raise ImageError(f"{self.name} cannot be read ({_why(error)}): check the address.") from None
+            fix = "check the address" if self._address else "see whether it is plugged in and free"
+            raise ImageError(f"{self.name} cannot be read ({_why(error)}): {fix}.") from None
         self._containers.enter_context(container)
         if container.format.name.endswith("_pipe"):
             raise ImageError(f"{self.name} is a single picture: download it and name the file.")
         return _Connection(container, choose_stream(container, self.name))
+
+    def _open(self) -> InputContainer:
+        import av
+
+        if self._address is None:
+            return av.open(str(self._device), format="v4l2", **lenient())
+        if scheme(self._address) not in SCHEMES:
+            raise ImageError(f"{self.name} is no address that can be read: use {', '.join(SCHEMES)}.")
+        # RTP inside the RTSP connection where the server can: through firewalls, and without lost packets.
+        options = {"rtsp_flags": "prefer_tcp"} if scheme(self._address).startswith("rtsp") else {}
+        return av.open(
+            self._address, options=options, timeout=(_ANSWER_SECONDS, _ANSWER_SECONDS), **lenient()
+        )
 
 
 @dataclass

@@ -74,16 +74,17 @@ class Segments:
         )
 
     def _finish_segment(self) -> None:
-        if self._results is None or self._first is None or self._begun is None:
+        results, first = self._results, self._first
+        if results is None or first is None or self._begun is None:
             return
-        begun = self._begun + timedelta(seconds=self._first.seconds)
-        record = self._results.finish()
+        self._results = self._first = None  # finished once, whatever happens in between
+        with results:
+            record = results.finish()
         for path in record["outputs"].values():
             _to_disk(Path(path))
-        self._report({"segment": self._number, "begun": begun.isoformat(timespec="milliseconds"), **record})
-        self._results.__exit__(None, None, None)
-        self._results = self._first = None
+        begun = (self._begun + timedelta(seconds=first.seconds)).isoformat(timespec="milliseconds")
         self._number += 1
+        self._report({"segment": self._number - 1, "begun": begun, **record})
 
 
 def _to_disk(path: Path) -> None:

@@ -189,9 +189,11 @@ def _refuse_two_without_end(sources: list[Source]) -> None:
 
 
 def _unused(target: Path, taken: set[str]) -> Path:
-    """A name that no recording has, of an earlier run or of this one."""
+    """A name that no recording has, of an earlier run, of this one or of one that goes on beside it."""
     free, number = target, 1
-    while f"video {free.name}".lower() in taken or list(target.parent.glob(f"{free.name}[_.]*")):
+    while f"video {free.name}".lower() in taken or any(
+        next(target.parent.glob(begins + "[_.]*"), None) for begins in (free.name, f".{free.name}")
+    ):
         number += 1
         free = target.with_name(f"{target.name}_{number}")
     taken.add(f"video {free.name}".lower())

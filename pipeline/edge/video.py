@@ -68,7 +68,7 @@ def predict_video(
 
 
 def _opened(source: Source, recording: Recording) -> VideoReader | StreamReader:
-    if source.kind == "stream":
+    if source.kind in ("stream", "camera"):
         return StreamReader(source, recording.reconnect, recording.every)
     return VideoReader(source, recording.every)
 

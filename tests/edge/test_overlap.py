@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 import pytest
 
-from pipeline.edge.overlap import abreast, ahead, behind
+from pipeline.edge.overlap import abreast, ahead, arriving, behind
 
 
 def test_items_come_in_order_and_only_one_is_made_ahead() -> None:
@@ -108,3 +108,56 @@ def test_what_working_raises_arrives_in_its_place() -> None:
     assert next(together) == 0
     with pytest.raises(ValueError, match="the second"):
         next(together)
+
+
+def test_what_arrives_comes_in_order_and_waits_where_nothing_may_be_dropped() -> None:
+    made: list[int] = []
+
+    def items() -> Generator[int]:
+        for i in range(100):
+            made.append(i)
+            yield i
+
+    for item in arriving(items(), 3):
+        assert len(made) <= item + 5, "three wait, one is made"
+    assert made == list(range(100))
+
+
+def test_the_newest_that_arrived_are_kept_and_the_others_counted() -> None:
+    dropped: list[int] = []
+    all_made = threading.Event()
+
+    def items() -> Generator[int]:
+        yield from range(20)
+        all_made.set()
+
+    together = arriving(items(), 3, lambda: dropped.append(1))
+    taken = [next(together)]
+    assert all_made.wait(10)
+    taken += together
+    assert taken[-3:] == [17, 18, 19]
+    assert taken == sorted(taken)
+    assert len(taken) + len(dropped) == 20
+
+
+def test_what_arriving_raises_comes_after_the_items_before() -> None:
+    def items() -> Generator[int]:
+        yield 1
+        raise ValueError("the second")
+
+    together = arriving(items(), 3)
+    assert next(together) == 1
+    with pytest.raises(ValueError, match="the second"):
+        next(together)
+
+
+def test_nobody_waits_for_one_that_hangs() -> None:
+    end = threading.Event()
+
+    def items() -> Generator[int]:
+        yield 1
+        end.wait()
+
+    with closing(arriving(items(), 3)) as together:
+        assert next(together) == 1
+    end.set()

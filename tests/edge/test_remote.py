@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from servers import Faults, rtsp, web
 
 from pipeline.edge import remote
 from pipeline.edge.cli import main
+from pipeline.edge.runtime import Segmenter
 from pipeline.edge.sources import Source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,13 +26,13 @@ SECRET = "geheim7"
 
 
 @pytest.fixture
-def run(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+def run(tmp_path: Path, tiny_model: Path, capfd: pytest.CaptureFixture[str]):
     """predict into tmp_path/out: exit code, the JSON lines of stdout, stderr."""
 
     def run(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
         options = ["--model", tiny_model, "--out", tmp_path / "out", "--threads", 1]
         code = main(["predict", *(str(a) for a in (*arguments, *options))])
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()  # what FFmpeg prints itself included
         for path in (tmp_path / "out").rglob("*"):
             assert SECRET not in path.name
             assert not path.is_file() or SECRET.encode() not in path.read_bytes()
@@ -252,8 +254,6 @@ def test_segments_begin_after_so_many_seconds_and_never_collide(tmp_path: Path, 
 def test_a_slow_network_drops_frames_and_does_not_lag(
     tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.edge.runtime import Segmenter
-
     honest = Segmenter.run
 
     def slow(self: Segmenter, prepared: Any) -> Any:
@@ -330,6 +330,81 @@ def test_a_signal_keeps_the_segment_and_ends_the_run(tmp_path: Path, tiny_model:
     assert record["frames"] == segment["frames"] >= 5
     assert len(times_and_frames(Path(segment["outputs"]["overlay"]))[0]) == segment["frames"]
     assert not list((tmp_path / "out").glob(".*.part"))
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets camera 7 give what is at an address."""
+
+    def plug_in(address: str) -> None:
+        import av
+
+        opened = av.open
+
+        def open_camera(name: str, *arguments: Any, **options: Any) -> Any:
+            if name == "/dev/video7":
+                assert options.pop("format") == "v4l2"
+                name = address
+            return opened(name, *arguments, **options)
+
+        monkeypatch.setattr(av, "open", open_camera)
+        monkeypatch.setattr(
+            "pipeline.edge.sources._camera_device", lambda number: Path(f"/dev/video{number}")
+        )
+
+    return plug_in
+
+
+def test_a_camera_ends_with_ctrl_c_and_keeps_what_it_recorded(
+    tmp_path: Path, run, camera: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, calls = Segmenter.run, []
+
+    def interrupted(self: Segmenter, prepared: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return honest(self, prepared)
+
+    monkeypatch.setattr(Segmenter, "run", interrupted)
+    monkeypatch.chdir(tmp_path)
+    with web(tmp_path, Faults()) as address:
+        camera(f"{address}/live.mjpeg")
+        for name in ("camera7", "camera7_2"):
+            calls.clear()
+            code, lines, _ = run("7")
+            assert code == 0
+            assert ["frame" in line for line in lines] == [*[True] * 7, False, False]
+            segment, record = lines[-2:]
+            assert segment["outputs"]["overlay"] == str(tmp_path / "out" / f"{name}_overlay_000.mp4")
+            assert (record["input"], record["segments"], record["frames"]) == ("/dev/video7", 1, 7)
+            assert record["interrupted"]
+            assert len(times_and_frames(tmp_path / "out" / f"{name}_overlay_000.mp4")[0]) == 7
+            assert len(lines_of(segment)) == 7
+
+
+def test_a_camera_that_is_unplugged_comes_back(tmp_path: Path, run, camera: Callable[[str], None]) -> None:
+    faults = Faults()
+    faults.cut_after = [10, 10]
+    faults.refuse = [False, False, *[True] * 20]
+    with web(tmp_path, faults) as address:
+        camera(f"{address}/live.mjpeg")
+        code, lines, errors = run("7", "--reconnect", "2")
+    record = lines[-1]
+    assert code == 5
+    assert "/dev/video7 is back" in errors
+    assert "did not come back within 2 s" in record["error"]
+    assert (record["segments"], record["reconnects"]) == (2, 1)
+    assert record["frames"] + record["dropped"] == 20
+
+
+def test_a_camera_that_is_not_one_fails_alone(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.edge.sources._camera_device", lambda number: tmp_path / "none")
+    write_clip(tmp_path / "good.mp4", range(0, 200, 40))
+    code, records, _ = run("7", tmp_path / "good.mp4")
+    assert code == 5
+    assert [r.get("frames") for r in records] == [5, None]
+    assert "see whether it is plugged in and free" in records[1]["error"]
 
 
 def test_a_second_input_without_an_end_is_refused(run) -> None:

@@ -178,41 +178,6 @@ def test_a_model_that_fails_leaves_nothing(tmp_path: Path, run, monkeypatch: pyt
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_camera_ends_with_ctrl_c_and_keeps_what_it_recorded(
-    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import av
-
-    clip = write_clip(tmp_path / "seen.mkv", STEADY)
-    opened, honest, calls = av.open, Segmenter.run, []
-
-    def open_camera(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "/dev/video7":
-            assert options.pop("format") == "v4l2"
-            name = str(clip)
-        return opened(name, *arguments, **options)
-
-    def interrupted(self: Segmenter, prepared: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return honest(self, prepared)
-
-    monkeypatch.setattr(av, "open", open_camera)
-    monkeypatch.setattr(Segmenter, "run", interrupted)
-    monkeypatch.setattr("pipeline.edge.sources._camera_device", lambda number: Path(f"/dev/video{number}"))
-    monkeypatch.chdir(tmp_path)
-    for name in ("camera7", "camera7_2"):
-        calls.clear()
-        code, lines, _ = run("7")
-        assert code == 0
-        assert [line.get("frame") for line in lines] == [*range(7), None, None]
-        assert lines[-2]["outputs"]["overlay"] == str(tmp_path / "out" / f"{name}_overlay_000.mp4")
-        assert (lines[-1]["segments"], lines[-1]["frames"], lines[-1]["interrupted"]) == (1, 7, True)
-        assert len(times_and_frames(tmp_path / "out" / f"{name}_overlay_000.mp4")[0]) == 7
-        assert len(frame_lines(tmp_path / "out" / f"{name}_000.jsonl")) == 7
-
-
 def test_without_pyav_the_extra_is_named(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(tmp_path / "a.mp4", STEADY)
     monkeypatch.setitem(sys.modules, "av", None)
