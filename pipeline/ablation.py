@@ -28,10 +28,11 @@ from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
 from pipeline.evaluation.files import write_json
 from pipeline.machine import machine
-from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params, read_yaml
+from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params
 from pipeline.section import Section
 from pipeline.stage import main_guard
 from pipeline.workspace import Workspace
+from pipeline.yaml_file import read_yaml
 
 
 class Row(Section):

@@ -10,9 +10,16 @@ from pydantic import BaseModel
 
 from pipeline.params_data import FORMATS, MORE, ONE
 
+SHOWN, LETTERS = 80, 400  # of a wrong value, and of what is said about one
+
 
 def sentence(error: Any, model: type[BaseModel]) -> str:
-    """A pydantic finding about `model` as `key: what is wrong, what is allowed`."""
+    """A pydantic finding about `model` as `key: what is wrong, what is allowed`, in one line."""
+    said = _cut(_finding(error, model), LETTERS)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said)
+
+
+def _finding(error: Any, model: type[BaseModel]) -> str:
     where, data_set = _place(error["loc"])
     key = ".".join(where) or "the file"
     if error["type"] == "extra_forbidden":
@@ -24,11 +31,26 @@ def sentence(error: Any, model: type[BaseModel]) -> str:
         return f"{key}.format must be one of {', '.join(FORMATS)}"
     if error["type"] == "missing":
         return f"{key} is missing"
+    if error["type"] in ("model_type", "model_attributes_type") and error["input"] is None:
+        return f"{key} is empty: give it keys or leave it out"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if error["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key} = {error['input']!r}: {message}"
+    return f"{key} = {_short(error['input'])}: {message}"
+
+
+def _short(value: Any) -> str:
+    """A value as written, of a long one its beginning."""
+    try:
+        shown = repr(value)
+    except ValueError:  # thousands of digits
+        return "a very long number"
+    return _cut(shown, SHOWN)
+
+
+def _cut(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[:letters]}..."
 
 
 def _place(loc: tuple[str | int, ...]) -> tuple[list[str], str | None]:

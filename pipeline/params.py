@@ -9,18 +9,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.edge.errors import UserError
 from pipeline.mistakes import sentence
 from pipeline.params_data import Data
-from pipeline.params_train import Optimiser, Train
-from pipeline.section import Section, Share, Size
+from pipeline.params_train import Optimiser, Steps, Train
+from pipeline.section import EachOnce, Section, Seed, Share, Size
+from pipeline.yaml_file import read_yaml
 
 Block = TypeVar("Block", bound=Section)
+SAID = 10  # mistakes of a file that are told at once
 METHODS = ("source_only", "self_training", "entropy_minimisation", "adversarial", "mic", "distil")
 Method = Literal["source_only", "self_training", "entropy_minimisation", "adversarial", "mic"]
 
@@ -28,7 +29,7 @@ Method = Literal["source_only", "self_training", "entropy_minimisation", "advers
 class Hrda(Section):
     """HRDA around any network: a context view at lower resolution and a detail window at full (section 3.4)."""
 
-    scale: float = Field(default=0.5, gt=0, lt=1, description="size of the context view; paper 0.5")
+    scale: float = Field(default=0.5, ge=1 / 32, lt=1, description="size of the context view; paper 0.5")
     detail: Size = Field(description="(height, width) of the detail window in pixels; paper 512 x 512")
     detail_weight: Share = Field(default=0.1, description="share of the detail loss; paper 0.1")
 
@@ -79,7 +80,7 @@ class Distil(Section):
         description="`teacher`: all the teacher's weights, for its network with another shrink; `encoder`: those of "
         "distil.network.weights",
     )
-    steps: int | None = Field(default=None, ge=1, description="null: train.steps")
+    steps: Steps | None = Field(default=None, ge=1, description="null: train.steps")
     crop: Size | None = Field(
         default=None,
         description="(height, width) of its training crops, larger where it shrinks; null: train.crop",
@@ -93,8 +94,8 @@ class Evaluate(Section):
     mode: Literal["whole", "sliding"] = Field(default="whole", description="one pass, or overlapping windows")
     window: Size | None = Field(default=None, description="(height, width) of a sliding window in pixels")
     window_stride: Size | None = Field(default=None, description="step of the sliding window in pixels")
-    bootstrap: int = Field(default=1000, ge=100, description="resamples of the 95 % interval")
-    pictures: int = Field(default=6, ge=1, description="pictures in the before/after grid")
+    bootstrap: int = Field(default=1000, ge=100, le=100_000, description="resamples of the 95 % interval")
+    pictures: int = Field(default=6, ge=1, le=60, description="pictures in the before/after grid")
 
     @model_validator(mode="after")
     def _sliding_needs_a_window(self) -> Evaluate:
@@ -102,15 +103,26 @@ class Evaluate(Section):
             raise ValueError("mode `sliding` needs window and window_stride")
         return self
 
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> Evaluate:
+        if self.window and self.window_stride:
+            for stride, side in zip(self.window_stride, self.window, strict=True):
+                if stride > side:
+                    raise ValueError(
+                        f"window_stride {list(self.window_stride)} is larger than window {list(self.window)} and "
+                        "leaves pixels out: swap the two, or take half the window as stride"
+                    )
+        return self
+
 
 class Int8(Section):
     """The int8 variant of the ONNX file: what it is calibrated on and what it may lose."""
 
     calibration_images: int = Field(
-        default=32, ge=1, description="unlabelled target training pictures that set the ranges"
+        default=32, ge=1, le=10_000, description="unlabelled target training pictures that set the ranges"
     )
     budget_points: float = Field(
-        default=1.0, ge=0, description="mIoU points it may lose on the labelled target val split"
+        default=1.0, ge=0, le=100, description="mIoU points it may lose on the labelled target val split"
     )
     agreement: Share = Field(
         default=0.98, description="without target labels: share of pixels that must keep their fp32 class"
@@ -142,11 +154,11 @@ class Export(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    seed: int = Field(default=0, ge=0, description="of weights, batches and masks")
-    methods: tuple[Method, ...] = Field(
+    seed: Seed = Field(default=0, description="of weights, batches and masks")
+    methods: Annotated[tuple[Method, ...], EachOnce] = Field(
         default=("source_only", "mic"), min_length=1, description="what is trained"
     )
-    students: tuple[Literal["distil"], ...] = Field(
+    students: Annotated[tuple[Literal["distil"], ...], EachOnce] = Field(
         default=(), description="[distil] trains the network of the block distil after its teacher"
     )
     data: Data
@@ -207,30 +219,19 @@ def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | N
     """
     raw = read_yaml(path, "run from the project folder or pass --params FILE")
     if not isinstance(raw, dict):
-        raise UserError(
-            f"{path} must hold keys such as seed, data, network and train, not {type(raw).__name__}"
-        )
+        found = "nothing" if raw is None else type(raw).__name__
+        raise UserError(f"{path} must hold keys such as seed, data, network and train, not {found}")
     for key, value in (changes or {}).items():
         *blocks, field = key.split(".")
         block = raw
         for name in blocks:
-            block = block.setdefault(name, {})
+            if block.get(name) is None:
+                block[name] = {}
+            block = block[name]
+            if not isinstance(block, dict):
+                raise UserError(f"{path}: {key} cannot be set: {name} is no block of keys there")
         block[field] = value
     return checked(Params, raw, path)
-
-
-def read_yaml(path: Path, where: str) -> Any:
-    """What a YAML file holds; `where` tells a person what to do if it is missing.
-
-    Raises:
-        UserError: the file is missing or no YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: {where}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def checked(model: type[Block], raw: Any, path: Path) -> Block:
@@ -238,8 +239,9 @@ def checked(model: type[Block], raw: Any, path: Path) -> Block:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(sentence(e, model) for e in error.errors(include_url=False))
-        raise UserError(f"{path}: {problems}") from None
+        problems = [sentence(e, model) for e in error.errors(include_url=False)]
+        more = [f"and {len(problems) - SAID} more"] if len(problems) > SAID else []
+        raise UserError(f"{path}: {'; '.join(problems[:SAID] + more)}") from None
 
 
 def fingerprint(*parts: BaseModel | str | int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pipeline.edge.classes import ID_OF
-from pipeline.section import Section, Share, Size
+from pipeline.section import EachOnce, Section, Seed, Share, Size
 
 
 class ScenesData(Section):
@@ -53,7 +53,7 @@ class FoldersData(Section):
     condition: str = Field(
         default="clear", description="weather or light of these pictures, e.g. clear, fog, night"
     )
-    id_map: dict[Annotated[int, Field(ge=0, le=65535)], str] = Field(
+    id_map: dict[Annotated[int, Field(ge=0, le=65535, strict=True)], str] = Field(
         default_factory=dict, description="label value -> Cityscapes class name, or `ignore`"
     )
 
@@ -80,7 +80,7 @@ def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 NotEmpty = AfterValidator(_not_empty)
-Splits = Annotated[tuple[str, ...], BeforeValidator(_one_or_more), NotEmpty]
+Splits = Annotated[tuple[str, ...], BeforeValidator(_one_or_more), NotEmpty, EachOnce]
 """One split or several: `val: test` or `val: [test, test_extra]`."""
 
 TRAIN, VAL = "splits for training, null for none", "splits for scores, null for none"
@@ -147,7 +147,7 @@ class AcdcData(Downloaded):
     format: Literal["acdc"]
     train: Splits | None = Field(default=("train",), description=TRAIN)
     val: Splits | None = Field(default=("val",), description=VAL)
-    conditions: Annotated[tuple[Literal["fog", "night", "rain", "snow"], ...], NotEmpty] = Field(
+    conditions: Annotated[tuple[Literal["fog", "night", "rain", "snow"], ...], NotEmpty, EachOnce] = Field(
         default=("fog", "night", "rain", "snow"), description="which of the four are used"
     )
 
@@ -158,7 +158,7 @@ class DarkZurichData(Downloaded):
     format: Literal["dark_zurich"]
     train: Splits | None = Field(default=("train",), description=TRAIN)
     val: Splits | None = Field(default=("val",), description=VAL)
-    times: Annotated[tuple[Literal["day", "twilight", "night"], ...], NotEmpty] = Field(
+    times: Annotated[tuple[Literal["day", "twilight", "night"], ...], NotEmpty, EachOnce] = Field(
         default=("night",), description="light of the training pictures; val is night"
     )
 
@@ -251,13 +251,15 @@ def _form(value: Any) -> str:
 class ScenesDrawing(Section):
     """How many embedded scenes are drawn, and how large."""
 
-    seed: int = Field(ge=0, description="the drawing is a pure function of it")
+    seed: Seed = Field(description="the drawing is a pure function of it")
     height: int = Field(ge=64, le=1024, description="pixels")
     width: int = Field(ge=64, le=2048, description="pixels")
-    source_train: int = Field(ge=2, description="clear-day pictures with labels")
-    source_val: int = Field(ge=1, description="clear-day pictures for scores")
-    target_train: int = Field(ge=2, description="night and fog pictures, no labels")
-    target_val: int = Field(ge=2, description="night and fog pictures with labels, for scores only")
+    source_train: int = Field(ge=2, le=100_000, description="clear-day pictures with labels")
+    source_val: int = Field(ge=1, le=100_000, description="clear-day pictures for scores")
+    target_train: int = Field(ge=2, le=100_000, description="night and fog pictures, no labels")
+    target_val: int = Field(
+        ge=2, le=100_000, description="night and fog pictures with labels, for scores only"
+    )
 
 
 class Data(Section):
