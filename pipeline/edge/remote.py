@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from pipeline.edge.addresses import SCHEMES, scheme
-from pipeline.edge.container import Frame, choose_stream, lenient, upright_rgb
+from pipeline.edge.connection import Connection, connect, microseconds, why
+from pipeline.edge.container import Frame, upright_rgb
 from pipeline.edge.errors import ImageError
 from pipeline.edge.sources import Source
 from pipeline.edge.streams import say
@@ -20,10 +19,7 @@ from pipeline.edge.streams import say
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
 
-_ANSWER_SECONDS = 10.0
 _LONGEST_PAUSE = 30.0
 _CUT_SECONDS = 0.5  # streams of sound end that much before what their header says
 _CUT_SHARE, _CUT_BYTES = 0.95, 4096  # packets are that much shorter than their files, and headers follow
@@ -42,8 +38,7 @@ class StreamReader:
 
     def __init__(self, source: Source, reconnect: float, every: int = 1) -> None:
         self.name = source.name
-        self._address = source.address
-        self._device = source.path
+        self._source = source
         self._reconnect = reconnect
         self._every = every
         self._containers = ExitStack()
@@ -58,7 +53,7 @@ class StreamReader:
         self._connection = self._connect()
         container, video = self._connection.container, self._connection.video
         self.duration = self._connection.duration
-        self.endless = self._address is None or (
+        self.endless = source.kind == "camera" or (
             self.duration is None and (self._connection.playlist or container.size <= 0)
         )
         self.rate = min(video.average_rate or Fraction(25), Fraction(120)) / every
@@ -91,7 +86,7 @@ class StreamReader:
         except (
             Exception
         ) as error:  # what a frame's numbers lead to, memory included: the frames before are kept
-            self.failure = f"{self.name} breaks off ({_why(error)}): what came before is kept."
+            self.failure = f"{self.name} breaks off ({why(error)}): what came before is kept."
         finally:
             self._read.set()
 
@@ -117,11 +112,9 @@ class StreamReader:
                     yield self._frame(decoded, number - 1, at, begun, sound)
                     sound, begun = [], time.perf_counter()
             self.audio_after = sound
-            if not number and not self._stopped.is_set() and self._connection.lost is None:
-                self.failure = f"{self.name} holds no frame: check the address."
-                return
             lost = self._connection.lost or self._cut(last)
             if lost is None or self._stopped.is_set():
+                self.failure = self._amiss(number)
                 return
             if self.reconnects and number == before:
                 self.failure = (
@@ -133,7 +126,7 @@ class StreamReader:
             container = self._connection.container
             if any(name in container.format.name for name in _WITH_INDEX):  # others are read from the start
                 with contextlib.suppress(OSError):
-                    container.seek(round(last * self.time_base * _microseconds()))
+                    container.seek(round(last * self.time_base * microseconds()))
 
     def _cut(self, last: int) -> str | None:
         """What is missing where a connection ended without a word."""
@@ -143,6 +136,15 @@ class StreamReader:
         size, reached = self._connection.container.size, self._connection.reached
         if self.duration is None and reached < size * _CUT_SHARE - _CUT_BYTES:
             return f"at {reached} of {size} bytes"
+        return None
+
+    def _amiss(self, number: int) -> str | None:
+        """What is wrong with a file that was read to its end."""
+        if not number:
+            return f"{self.name} holds no frame: check the address."
+        if self._connection.broken:
+            parts = f"{self._connection.broken} parts of it could not be decoded whole"
+            return f"{self.name} is damaged: {parts}; copy or save it again."
         return None
 
     def _endless(self) -> Iterator[Frame]:
@@ -157,10 +159,11 @@ class StreamReader:
                 if number == 0:
                     start = alive
                 now = round((alive - start) / _CLOCK)
-                told = self._connection.told(decoded)
-                if told is None:
+                seconds = self._connection.told(decoded)
+                if seconds is None:
                     at = now if self._connection.untimed else last + step
                 else:
+                    told = round(seconds / _CLOCK)
                     if shift is None or abs(told + shift - now) * _CLOCK > _DRIFT_SECONDS:
                         shift = max(now, last + step if last >= 0 else 0) - told
                     at = told + shift
@@ -206,118 +209,7 @@ class StreamReader:
         )
         return False
 
-    def _connect(self) -> _Connection:
-        from av.error import FFmpegError
-
-        try:
-            container = self._open()
-        except (FFmpegError, OSError) as error:
-            fix = "check the address" if self._address else "see whether it is plugged in and free"
-            raise ImageError(f"{self.name} cannot be read ({_why(error)}): {fix}.") from None
-        self._containers.enter_context(container)
-        if container.format.name.endswith("_pipe"):
-            raise ImageError(f"{self.name} is a single picture: download it and name the file.")
-        return _Connection(container, choose_stream(container, self.name))
-
-    def _open(self) -> InputContainer:
-        import av
-
-        if self._address is None:
-            return av.open(str(self._device), format="v4l2", **lenient())
-        if scheme(self._address) not in SCHEMES:
-            raise ImageError(f"{self.name} is no address that can be read: use {', '.join(SCHEMES)}.")
-        # RTP inside the RTSP connection where the server can: through firewalls, and without lost packets.
-        options = {"rtsp_flags": "prefer_tcp"} if scheme(self._address).startswith("rtsp") else {}
-        return av.open(
-            self._address, options=options, timeout=(_ANSWER_SECONDS, _ANSWER_SECONDS), **lenient()
-        )
-
-
-@dataclass
-class _Connection:
-    """One of the connections that make up a recording; `frames` says in `lost` why it ended."""
-
-    container: InputContainer
-    video: VideoStream
-    lost: str | None = None
-    end: float = 0.0
-    """Seconds up to which packets have come."""
-    reached: int = 0
-    """Bytes up to there, where the format tells."""
-
-    def __post_init__(self) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self.reformatter = VideoReformatter()
-        self.untimed = "mjpeg" in self.container.format.name  # its times are made up, of 25 frames a second
-        # A playlist's frames come by the segment, seconds of them at once, and its size is not the video's.
-        self.playlist = self.container.format.name == "hls"
-        seconds = float((self.container.duration or 0) / _microseconds())
-        self.duration = seconds if seconds > 0 else None
-        self._start = Fraction(self.container.start_time or 0) / _microseconds()
-
-    def frames(
-        self, stopped: threading.Event, audio: list[AudioStream]
-    ) -> Iterator[tuple[av.VideoFrame, list[av.Packet]]]:
-        """Each frame that decodes, with the sound since the one before, its times from the start."""
-        from av.error import FFmpegError
-
-        indices = {stream.index for stream in audio}
-        sound: list[av.Packet] = []
-        try:
-            for packet in self.container.demux():
-                if stopped.is_set():
-                    return
-                if packet.is_corrupt:
-                    continue  # cut off by the break: it comes whole with the next connection
-                if packet.pts is not None and packet.time_base is not None:
-                    until = (packet.pts + (packet.duration or 0)) * packet.time_base - self._start
-                    self.end = max(self.end, float(until))
-                self.reached = max(self.reached, (packet.pos or 0) + packet.size)
-                if packet.stream_index in indices and packet.dts is not None:
-                    sound.append(self._from_start(packet))
-                if packet.stream_index != self.video.index:
-                    continue
-                decoded: list[Any] = []
-                with contextlib.suppress(FFmpegError):  # streams lose packets
-                    decoded = packet.decode()
-                for frame in decoded:
-                    yield frame, sound
-                    sound = []
-        except (FFmpegError, OSError) as error:
-            self.lost = _why(error)
-
-    def seconds(self, frame: av.VideoFrame, otherwise: Fraction | float) -> Fraction:
-        if frame.pts is None or frame.time_base is None:
-            return Fraction(otherwise)
-        return frame.pts * frame.time_base - self._start
-
-    def told(self, frame: av.VideoFrame) -> int | None:
-        """The frame's own time in units of _CLOCK; None where it has none worth believing."""
-        if self.untimed or frame.pts is None or frame.time_base is None:
-            return None
-        return round(frame.pts * frame.time_base / _CLOCK)
-
-    def _from_start(self, packet: av.Packet) -> av.Packet:
-        shift = round(self._start / packet.time_base)  # type: ignore[operator]
-        packet.dts = packet.dts - shift  # type: ignore[operator]
-        packet.pts = None if packet.pts is None else packet.pts - shift
-        return packet
-
-
-def _why(error: Exception) -> str:
-    """FFmpeg's reason alone: the error's own text holds the address."""
-    from av.error import ExitError, ProtocolNotFoundError
-
-    if isinstance(error, ProtocolNotFoundError):
-        return "this PyAV's FFmpeg does not know the protocol"
-    if isinstance(error, ExitError):
-        return f"no answer within {_ANSWER_SECONDS:g} s"
-    return getattr(error, "strerror", None) or type(error).__name__
-
-
-def _microseconds() -> int:
-    """How many of FFmpeg's own units a second has."""
-    import av
-
-    return av.time_base
+    def _connect(self) -> Connection:
+        made = connect(self._source)
+        self._containers.enter_context(made.container)
+        return made

@@ -27,6 +27,8 @@ class Faults:
     def __init__(self) -> None:
         self.cut_after: list[int] = []
         """Bytes of a file, or frames of a stream, after which the connection ends."""
+        self.stall = False
+        """Whether a stream's connection stays open then, without a word."""
         self.refuse: list[bool] = []
         self.sizes: list[tuple[int, int]] = []
         """(height, width) of a connection's frames."""
@@ -105,6 +107,8 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
                     self.wfile.write(head + jpeg.getvalue() + b"\r\n")
                     if stopped.wait(FRAME_SECONDS):
                         break
+                if faults.stall:
+                    stopped.wait(60)
 
     first_asked = 0.0
     stopped = threading.Event()
@@ -156,6 +160,8 @@ def rtsp(faults: Faults, frames: int = 10**6) -> Iterator[str]:
                     self.wfile.write(b"$\x00" + len(packet).to_bytes(2, "big") + packet)
                 if stopped.wait(FRAME_SECONDS):
                     break
+            if faults.stall:
+                stopped.wait(60)
             return False
 
     class Server(socketserver.ThreadingTCPServer):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from PIL import Image
 
 from pipeline.edge.classes import CLASSES
-from pipeline.edge.cli import main
+from pipeline.edge.cli import _parser, main
 from pipeline.edge.finished import LOG
 
+ROOT = Path(__file__).resolve().parents[2]
 ALL = "overlay,index,confidence,json"
 
 
@@ -190,3 +193,11 @@ def test_info_json_is_the_manifest(
 ) -> None:
     assert main(["info", str(tiny_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == manifest_dict
+
+
+def test_the_commands_of_the_docs_are_ones() -> None:
+    page = (ROOT / "docs" / "edge.md").read_text("utf-8")
+    commands = re.findall(r"^(?:[^#\n]*\| )?mic-edge ((?:predict|bench|info|verify) .*)$", page, re.MULTILINE)
+    assert len(commands) > 10
+    for command in commands:
+        _parser().parse_args(shlex.split(command, comments=True))

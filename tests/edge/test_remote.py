@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import sound_packets, times_and_frames, write_clip, write_playlist
+from clips import sound_packets, times_and_frames, write_clip, write_noise, write_playlist
 from servers import Faults, rtsp, web
 
-from pipeline.edge import remote
+from pipeline.edge import connection, remote
 from pipeline.edge.cli import main
 from pipeline.edge.runtime import Segmenter
 from pipeline.edge.sources import Source
@@ -101,6 +101,20 @@ def test_a_file_that_ends_too_early_for_good_fails_and_is_kept(tmp_path: Path, r
     assert "breaks off after" in record["error"]
     assert 0 < record["frames"] < 100, record
     assert len(times_and_frames(Path(record["outputs"]["overlay"]))[0]) == record["frames"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.mov"])
+def test_a_damaged_file_on_a_web_server_is_said(tmp_path: Path, run, name: str) -> None:
+    clip = write_noise(tmp_path / name, "mjpeg" if name == "a.avi" else "libx264")
+    content = bytearray(clip.read_bytes())
+    with web(tmp_path, Faults()) as address:
+        assert run(f"{address}/{name}")[0] == 0
+        content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+        clip.write_bytes(content)
+        code, (record,), _ = run(f"{address}/{name}")
+    assert code == 5
+    assert "is damaged" in record["error"] or "breaks off" in record["error"]
+    assert 0 < record["frames"] <= 100
 
 
 def test_a_playlist_with_an_end_is_a_video(tmp_path: Path, run) -> None:
@@ -274,7 +288,7 @@ def test_a_slow_network_drops_frames_and_does_not_lag(
 
 
 def test_what_cannot_be_reached_fails_alone(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", 1.0)
     write_clip(tmp_path / "good.mp4", range(0, 200, 40))
     write_clip(tmp_path / "sound.mp4", range(0, 200, 40))
     from PIL import Image
@@ -304,14 +318,35 @@ def test_what_cannot_be_reached_fails_alone(tmp_path: Path, run, monkeypatch: py
     assert (tmp_path / "out" / "good_overlay.mp4").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_keeps_the_segment_and_ends_the_run(tmp_path: Path, tiny_model: Path, number: int) -> None:
+@pytest.mark.parametrize("server", [web, rtsp])
+def test_a_connection_that_falls_silent_is_lost(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch, server: Any
+) -> None:
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", 1.0)
     faults = Faults()
+    faults.cut_after, faults.stall = [10], True
+    with server(*([tmp_path] if server is web else []), faults) as address:
+        stream = address + "/live.mjpeg" if server is web else address
+        code, lines, _ = run(with_password(stream), "--reconnect", "0")
+    assert code == 5
+    assert "no answer within 1 s" in lines[-1]["error"]
+    assert 0 < lines[-1]["frames"] <= 10
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_the_segment_and_ends_the_run(
+    tmp_path: Path, tiny_model: Path, number: int, lost: bool
+) -> None:
+    """While frames come, and while a lost stream is waited for."""
+    faults = Faults()
+    if lost:
+        faults.cut_after, faults.refuse = [10], [False, False, *[True] * 99]
     with web(tmp_path, faults) as address:
-        command = [sys.executable, "-m", "pipeline.edge.cli", "predict"]
-        command += [f"{address}/live.mjpeg", f"{address}/live.mjpeg?2", "--model", str(tiny_model)]
+        command = [sys.executable, "-m", "pipeline.edge.cli", "predict", "--reconnect", "600"]
+        command += [with_password(f"{address}/live.mjpeg"), f"{address}/live.mjpeg?2"]
         with subprocess.Popen(
-            [*command, "--out", str(tmp_path / "out")],
+            [*command, "--model", str(tiny_model), "--out", str(tmp_path / "out")],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -319,15 +354,18 @@ def test_a_signal_keeps_the_segment_and_ends_the_run(tmp_path: Path, tiny_model:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  no threads here
         ) as process:
             assert process.stdout is not None
-            for _ in range(5):
-                assert "frame" in json.loads(process.stdout.readline())
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            told = process.stderr.readline() if lost else ""
             process.send_signal(number)
             rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    lines = [json.loads(line) for line in rest.splitlines()]
+    assert "trying again" in told or not lost
+    assert SECRET not in first + rest + told + errors
+    lines = [json.loads(line) for line in (first + rest).splitlines()]
     (segment,), record = segments_of(lines), lines[-1]
     assert record["interrupted"]
-    assert record["frames"] == segment["frames"] >= 5
+    assert record["frames"] == segment["frames"] >= 1
     assert len(times_and_frames(Path(segment["outputs"]["overlay"]))[0]) == segment["frames"]
     assert not list((tmp_path / "out").glob(".*.part"))
 
