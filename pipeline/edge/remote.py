@@ -83,9 +83,7 @@ class StreamReader:
         self._read.clear()
         try:
             yield from self._endless() if self.endless else self._to_the_end()
-        except (
-            Exception
-        ) as error:  # what a frame's numbers lead to, memory included: the frames before are kept
+        except Exception as error:  # what a frame's numbers lead to, memory included
             self.failure = f"{self.name} breaks off ({why(error)}): what came before is kept."
         finally:
             self._read.set()
