@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt", "rtmp")
-_ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_ADDRESS = re.compile(  # with a slash too few it is no path either, and holds a password
+    rf"(?P<scheme>[a-z][a-z0-9+.-]+(?=://)|{'|'.join(SCHEMES)}):/+(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 _HIDDEN = "***"
 _LONGEST_NAME = 80
 

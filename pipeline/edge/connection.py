@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _ANSWER_SECONDS = 10.0
+_HOLE_SECONDS = 1.0  # FFmpeg leaves out a playlist's segments that the server does not have, without a word
 
 
 def connect(source: Source) -> Connection:
@@ -66,7 +67,7 @@ class Connection:
     reached: int = 0
     """Bytes up to there, where the format tells."""
     broken: int = 0
-    """Packets after the first frame that were damaged."""
+    """Packets after the first frame that were damaged, and segments missing between others."""
 
     def __post_init__(self) -> None:
         from av.video.reformatter import VideoReformatter
@@ -96,8 +97,9 @@ class Connection:
                     self.broken += begun
                     continue  # cut off by a break: it comes whole with the next connection
                 if packet.pts is not None and packet.time_base is not None:
-                    until = (packet.pts + (packet.duration or 0)) * packet.time_base - self._start
-                    self.end = max(self.end, float(until))
+                    at = float(packet.pts * packet.time_base - self._start)
+                    self.broken += self.playlist and begun and at > self.end + _HOLE_SECONDS
+                    self.end = max(self.end, at + float((packet.duration or 0) * packet.time_base))
                 self.reached = max(self.reached, (packet.pos or 0) + packet.size)
                 if packet.stream_index in indices and packet.dts is not None:
                     sound.append(self._from_start(packet))

@@ -30,15 +30,18 @@ SECRET = "geheim7"
         (f"rtsp://cam/user%3Dadmin&pw%3D{SECRET}/1", "rtsp://cam/***/1"),
         (f"ftp://me:{SECRET}@host/a.mp4", "ftp://***@host/a.mp4"),
         ("http://[::1]:8000/a.mp4", "http://[::1]:8000/a.mp4"),
+        (f"rtsp:/admin:{SECRET}@cam/live", "rtsp://***@cam/live"),
+        (f"rtsp:///admin:{SECRET}@cam/live", "rtsp://***@cam/live"),
         ("photos/a.jpg", "photos/a.jpg"),
+        ("photos:/a.jpg", "photos:/a.jpg"),
         ("C:/photos/a.jpg", "C:/photos/a.jpg"),
     ],
 )
 def test_secrets_are_not_shown(address: str, shown: str) -> None:
     assert masked(address) == shown
     assert masked(masked(address)) == masked(address)
-    assert is_address(address) == ("://" in address)
-    if "://" in address:
+    assert is_address(address) == ("photos" not in address)
+    if is_address(address):
         for text in (masked(address), file_name(address)):
             assert SECRET not in text
 

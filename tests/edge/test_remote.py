@@ -125,6 +125,16 @@ def test_a_playlist_with_an_end_is_a_video(tmp_path: Path, run) -> None:
     assert [line["frame"] for line in lines_of(record)] == list(range(100))
 
 
+def test_a_playlist_with_a_hole_is_said(tmp_path: Path, run) -> None:
+    write_playlist(tmp_path)
+    for number in (4, 5, 6):
+        (tmp_path / f"segment{number}.ts").unlink()
+    with web(tmp_path, Faults()) as address:
+        code, (record,), _ = run(f"{address}/vod.m3u8")
+    assert (code, 60 <= record["frames"] <= 70) == (5, True)
+    assert "is damaged" in record["error"]
+
+
 def test_a_live_playlist_is_recorded_at_its_pace_until_it_ends(tmp_path: Path, run) -> None:
     write_playlist(tmp_path)
     with web(tmp_path, Faults()) as address:
