@@ -1,4 +1,4 @@
-"""Stage `export`: the trained student as one self-contained .onnx file, proven equal to torch before it is kept.
+"""Stage `export`: the trained student as one self-contained .onnx file, held to torch in float64 before it is kept.
 
 `python -m pipeline.export --method mic` writes models/mic.onnx and its manifest models/mic.json;
 `python -m pipeline.export --triton DIR` the finished files of all methods as a Triton model repository.
@@ -32,8 +32,9 @@ from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
-from pipeline.onnx_graph import check_parity, export_graph
+from pipeline.onnx_graph import export_graph
 from pipeline.params import METHODS, Params, fingerprint, load_params
+from pipeline.parity_gate import check_parity
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.triton import write_repository
 from pipeline.variants.graph import keep_module_names
@@ -67,8 +68,8 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
         manifest = build_manifest(params, workspace, method, network, records, parity)
         checked = finish(beside, manifest, final, sample_picture(params, records["target"]))
     Console(stderr=True).print(
-        f"{final}: {final.stat().st_size / 1e6:.1f} MB, agrees with torch on "
-        f"{100 * parity['agreement_min']:.4f} % of the pixels at worst"
+        f"{final}: {final.stat().st_size / 1e6:.1f} MB, logits within {parity['logit_error']} of torch in float64 (may "
+        f"be {parity['logit_bound']}), {parity['ties_swapped']} of {parity['ties']} ties swapped"
     )
     return checked
 

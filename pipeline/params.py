@@ -133,9 +133,6 @@ class Export(Section):
     """The ONNX file and its variants."""
 
     opset: int = Field(default=18, ge=17, le=23, description="ONNX operator set")
-    parity_agreement: Share = Field(
-        default=0.9999, description="share of pixels where torch and ONNX must agree"
-    )
     data_licences: tuple[str, ...] = Field(
         default=(), description="licences of the training data, for the manifest"
     )

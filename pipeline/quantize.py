@@ -29,6 +29,7 @@ from pipeline.evaluation.files import write_json
 from pipeline.evaluation.scoring import spread
 from pipeline.export import finish, sample_picture
 from pipeline.params import Params, load_params
+from pipeline.parity_gate import against_file
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.variants.accuracy import Accuracy, Examiner
 from pipeline.variants.fixed_size import to_fixed_size
@@ -48,6 +49,22 @@ class Base:
     calibration: Sequence[Record]
     examiner: Examiner
     folder: Path
+
+    @property
+    def logit_bound(self) -> float:
+        """How far rounding may carry the fp32 file's logits.
+
+        Raises:
+            UserError: it was exported before that was measured.
+        """
+        bound = (self.fp32.manifest.parity or {}).get("logit_bound")
+        if bound is None:
+            method = self.fp32.manifest.method
+            raise UserError(
+                f"{self.fp32.path} has no parity.logit_bound in its manifest: run `python -m pipeline.export "
+                f"--method {method}` again"
+            )
+        return bound
 
     def load(self, variant: str, model: onnx.ModelProto, fixed_size: list[int] | None = None) -> Segmenter:
         """The model as a file of the contract in the temporary folder, loaded."""
@@ -164,10 +181,10 @@ def fixed_size(base: Base) -> Variant:
     blank = np.zeros((*base.fp32.manifest.training_size, 3), np.uint8)
     height, width = pad_to_multiple(blank, base.fp32.manifest.stride)[0].shape[:2]
     model = base.load("fixed", to_fixed_size(base.model, (height, width)), [height, width])
-    same, least = base.examiner.probe_graph(model), base.params.export.parity_agreement
-    refused = None
-    if same < least:
-        refused = f"not written: its graph {kept_classes(same, 'export.parity_agreement', least)}"
+    batches = (model.prepare(read_picture(record.image)).pixels for record in base.examiner.probes)
+    faults = (v.fault for v in against_file(model.path, base.fp32.path, base.logit_bound, batches) if v.fault)
+    fault = next(faults, None)
+    refused = fault and f"not written: against the fp32 file, {fault}"
     how = {"kind": f"none: fp32, for one picture of {height} x {width}"}
     return judged(base, model, "fp32, fixed size", base.examiner.examine(model), refused, how)
 

@@ -13,9 +13,10 @@ CONFIDENCE_STRIDE = 4  # input pixels per confidence value (the ONNX contract)
 
 
 class EdgeGraph(nn.Module):
-    """uint8 pictures (N, H, W, 3), RGB -> classes uint8 (N, H, W), confidence uint8 (N, H/4, W/4).
+    """uint8 pictures (N, H, W, 3), RGB -> classes uint8 (N, H, W), confidence uint8 (N, H/4, W/4) and logits.
 
-    H and W are multiples of `stride`.
+    H and W are multiples of `stride`. The logits (N, 19, H, W), in the network's precision, are for the parity gate:
+    the file that ships has them inside.
     Confidence is round(255 * max softmax) at a quarter of the size: softmax at full size costs 25 to 70 % of the
     network's time on a CPU.
     """
@@ -30,19 +31,23 @@ class EdgeGraph(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
+        logits, confidence = self.scores(image)
+        return first_highest(logits), confidence.round().to(torch.uint8), logits
+
+    def scores(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, 19, H, W) and 255 * max softmax (N, H/4, W/4), not rounded, in the network's precision."""
         height, width = image.shape[1], image.shape[2]
-        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        # Cast first: TensorRT takes uint8 at a graph's border alone.
+        normalised = (image.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.std
         logits = self.network(normalised)
         full = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
-        classes = first_highest(full)
         quarter = (height // CONFIDENCE_STRIDE, width // CONFIDENCE_STRIDE)
         at_quarter = F.interpolate(logits, size=quarter, mode="bilinear", align_corners=False)
         # The largest softmax value. onnxruntime's own Softmax across channels takes ten times as long.
         shifted = at_quarter - at_quarter.amax(dim=1, keepdim=True)
-        confidence = 1 / shifted.exp().sum(dim=1)
-        return classes, (confidence * 255).round().to(torch.uint8)
+        return full, 255 * (1 / shifted.exp().sum(dim=1))
 
 
 def first_highest(scores: Tensor) -> Tensor:

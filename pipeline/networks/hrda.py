@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from pipeline import params
 from pipeline.edge.errors import UserError
 from pipeline.networks.encoder_decoder import STRIDE, Segmenter, last_stage, output_stride
-from pipeline.networks.windows import Box, Size, at_stride, cut, merge_windows, resize, window_boxes
+from pipeline.networks.windows import (
+    Box,
+    Size,
+    at_least_float32,
+    at_stride,
+    cut,
+    merge_windows,
+    resize,
+    window_boxes,
+)
 
 
 class MultiScale(NamedTuple):
@@ -96,14 +105,14 @@ class Hrda(Segmenter):
 
 
 def fuse(context: Tensor, attention: Tensor, detail: Tensor, ratio: int, box: Box | None = None) -> Tensor:
-    """U(a) x D + U((1 - a) x context) in float32: (B, C, h, w) at the resolution of the detail logits.
+    """U(a) x D + U((1 - a) x context) in float32 (or float64): (B, C, h, w) at the resolution of the detail logits.
 
     context (B, C, h / ratio, w / ratio) and attention (B, C or 1, ...) are logits. With a box, in cells of the
     detail resolution, the detail logits fill it: outside, D and a are 0 and the context view stands alone.
     """
     with torch.autocast(context.device.type, enabled=False):
-        context, detail = context.float(), detail.float()
-        share = attention.float().sigmoid()
+        context, detail = at_least_float32(context), at_least_float32(detail)
+        share = at_least_float32(attention).sigmoid()
         size = (ratio * context.shape[-2], ratio * context.shape[-1])
         if box is not None:
             y1, y2, x1, x2 = box

@@ -13,7 +13,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
 from pipeline.networks.encoder_decoder import size_multiple
 from pipeline.networks.hrda import Hrda
-from pipeline.networks.windows import Size, cut, merge_windows, resize, window_boxes
+from pipeline.networks.windows import Size, at_least_float32, cut, merge_windows, resize, window_boxes
 from pipeline.params import Params
 
 Network = Callable[[Tensor], Tensor]  # normalised (B, 3, H, W) -> logits (B, C, h, w) at any stride
@@ -45,11 +45,11 @@ def as_evaluated(params: Params, network: Given) -> Given | Sliding:
 
 
 class Sliding(nn.Module):
-    """Normalised pictures (B, 3, H, W) -> the windows' mean logits, float32 (B, C, H, W), for a `network` in eval mode.
+    """Normalised pictures (B, 3, H, W) -> the windows' mean logits, float32 or float64 (B, C, H, W).
 
-    Windows run one after another, so that memory is that of one. In an exported graph, whose H and W are fixed, they
-    are one batch and the network stands there once; around HRDA, whose every window is a batch of details already,
-    they stay one after another (ONNX's Scan).
+    The `network` is in eval mode. Windows run one after another, so that memory is that of one. In an exported graph,
+    whose H and W are fixed, they are one batch and the network stands there once; around HRDA, whose every window is a
+    batch of details already, they stay one after another (ONNX's Scan).
     """
 
     def __init__(self, network: Network, window: Size, stride: Size) -> None:
@@ -72,7 +72,7 @@ class Sliding(nn.Module):
         windows = [cut(images, box) for box in boxes]
         logits = self._in_one_graph(windows) if torch.compiler.is_exporting() else map(self.network, windows)
         parts = [
-            resize(part.float(), (window.shape[-2], window.shape[-1]))
+            resize(at_least_float32(part), (window.shape[-2], window.shape[-1]))
             for part, window in zip(logits, windows, strict=True)
         ]
         return merge_windows(parts, boxes, size)

@@ -42,12 +42,17 @@ def at_stride(box: Box, stride: int) -> Box:
     return y1 // stride, y2 // stride, x1 // stride, x2 // stride
 
 
+def at_least_float32(maps: Tensor) -> Tensor:
+    """Half types as float32; float64, the judge of the parity gate, as it is."""
+    return maps.to(torch.promote_types(maps.dtype, torch.float32))
+
+
 def merge_windows(logits: Sequence[Tensor], boxes: Sequence[Box], size: Size) -> Tensor:
     """Mean of overlapping window logits, each (B, C, y2-y1, x2-x1), on a canvas (B, C, *size)."""
 
     def on_canvas(part: Tensor, box: Box) -> Tensor:
         y1, y2, x1, x2 = box
-        return F.pad(part.float(), (x1, size[1] - x2, y1, size[0] - y2))
+        return F.pad(at_least_float32(part), (x1, size[1] - x2, y1, size[0] - y2))
 
     # Sums of padded parts, not writes into one canvas: ONNX has no such writes.
     parts = list(zip(logits, boxes, strict=True))

@@ -40,7 +40,7 @@ class Examiner:
     def __init__(self, fp32: Segmenter, records: Sequence[Record], data: Data) -> None:
         self._fp32, self._records, self._data = fp32, records, data
         self._looked_at = [records[i] for i in spread(records, AGREEMENT_PICTURES)]
-        self._probes = [self._looked_at[i] for i in spread(self._looked_at, PROBES)]
+        self.probes = [self._looked_at[i] for i in spread(self._looked_at, PROBES)]
         self._expected: dict[str, np.ndarray] = {}
         images = {record.image for record in self._looked_at}
 
@@ -68,14 +68,9 @@ class Examiner:
     def probe(self, model: Segmenter) -> float:
         """Agreement on few pictures: enough to rank modules by."""
         answers = (
-            (model.segment(read_picture(r.image)).classes, self._expected[r.image]) for r in self._probes
+            (model.segment(read_picture(r.image)).classes, self._expected[r.image]) for r in self.probes
         )
         return float(np.mean([(found == expected).mean() for found, expected in answers]))
-
-    def probe_graph(self, model: Segmenter) -> float:
-        """Agreement on few pictures, both files being given what `model` asks for: how it fits them does not count."""
-        prepared = (model.prepare(read_picture(record.image)) for record in self._probes)
-        return float(np.mean([(model.run(p).classes == self._fp32.run(p).classes).mean() for p in prepared]))
 
     def _score(self, model: Segmenter, seen: Seen) -> dict[str, Any]:
         return domain_metrics(

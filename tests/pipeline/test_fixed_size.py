@@ -23,8 +23,8 @@ from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights, save_weights
-from pipeline.onnx_graph import differences, parity_batches
 from pipeline.params import Params, load_params
+from pipeline.parity_gate import parity_batches, verdicts
 from pipeline.workspace import Workspace
 
 DAFORMER = {
@@ -132,6 +132,7 @@ def test_a_graph_that_fails_at_a_shape_is_refused_in_one_sentence(tmp_path: Path
         for name in ("classes", "confidence")
     ]
     nodes = [helper.make_node("Identity", ["image"], [output.name]) for output in outputs]
+    nodes.append(helper.make_node("Cast", ["image"], ["logits"], to=TensorProto.FLOAT))
     graph = helper.make_graph(nodes, "one_size", [image], outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     path = tmp_path / "one_size.onnx"
@@ -140,12 +141,12 @@ def test_a_graph_that_fails_at_a_shape_is_refused_in_one_sentence(tmp_path: Path
     with pytest.raises(
         UserError, match=r"one_size\.onnx: onnxruntime fails at \[1, 64, 32\] \(.*\): choose another"
     ):
-        list(differences(small, path, [np.zeros((1, 64, 32, 3), np.uint8)]))
+        list(verdicts(small, path, [np.zeros((1, 64, 32, 3), np.uint8)]))
     pooled = EdgeGraph(torch.nn.Sequential(torch.nn.MaxPool2d(64), torch.nn.Conv2d(3, 19, 1)))
     with pytest.raises(UserError, match=r"one_size\.onnx: torch itself fails at \[1, 32, 32\] \(.*too small"):
-        list(differences(pooled, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
+        list(verdicts(pooled, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
     with pytest.raises(UserError, match=r"one_size\.onnx: shapes differ from torch at \[1, 32, 32\]"):
-        list(differences(small, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
+        list(verdicts(small, path, [np.zeros((1, 32, 32, 3), np.uint8)]))
     path.write_bytes(b"no model")
     with pytest.raises(UserError, match=r"one_size\.onnx: onnxruntime does not load it"):
-        list(differences(small, path, []))
+        list(verdicts(small, path, []))

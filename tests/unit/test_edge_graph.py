@@ -36,7 +36,7 @@ def test_classes_and_confidence_are_argmax_and_softmax_of_the_enlarged_logits() 
     image = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
     with torch.inference_mode():
         logits = graph.network((image.permute(0, 3, 1, 2).float() - graph.mean) / graph.std)
-        classes, confidence = graph(image)
+        classes, confidence, _ = graph(image)
     full = F.interpolate(logits, size=(64, 96), mode="bilinear")
     assert torch.equal(classes, full.argmax(dim=1).to(torch.uint8))
     wanted = (logits.softmax(dim=1).amax(dim=1) * 255).round()
