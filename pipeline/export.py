@@ -37,7 +37,6 @@ from pipeline.params import METHODS, Params, fingerprint, load_params
 from pipeline.parity_gate import check_parity
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.triton import write_repository
-from pipeline.variants.graph import keep_module_names
 from pipeline.workspace import Workspace
 
 SAMPLE_AGREEMENT = 0.99  # other CPUs round other ties
@@ -81,7 +80,6 @@ def finish(beside: Path, manifest: dict[str, Any], final: Path, picture: np.ndar
     uint8 (H, W, 3), for `mic-edge verify`.
     """
     model = onnx.load(beside)
-    keep_module_names(model)
     onnx.helper.set_model_props(model, {METADATA_KEY: ""})
     onnx.save(model, beside)
     manifest["hashes"]["onnx"] = graph_sha256(beside)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+import re
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,13 @@ from timm.layers import pos_embed_sincos
 
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
-from pipeline.networks.edge_graph import EdgeGraph
+from pipeline.networks.edge_graph import CONFIDENCE_STRIDE, EdgeGraph
 from pipeline.networks.sliding import fixed_size
 from pipeline.params import Params
 
+# torch's exporter writes "['', 'network', 'network.encoder', ..., 'conv2d']" beside each node.
+MODULE_KEY = "pkg.torch.onnx.name_scopes"
+NETWORK = "network"  # EdgeGraph's attribute: what lies outside is normalisation, the last resize, argmax and softmax
 LOGITS = "logits"  # the tensor inside the file that the parity gate opens: (N, 19, H, W), float32
 
 
@@ -63,9 +69,72 @@ def export_graph(graph: EdgeGraph, path: Path, params: Params) -> None:
             f"network {params.network.architecture} over {params.network.encoder} cannot be exported with {size} "
             f"({first_line(error)}): choose another network.architecture"
         ) from None
-    model = onnx.load(path)
+    onnx.save(finished(onnx.load(path), graph.stride), path)
+
+
+def finished(model: onnx.ModelProto, stride: int) -> onnx.ModelProto:
+    """The exporter's model as it ships: the logits no output, IR as old as its opset, nodes named after their modules.
+
+    What the exporter notes beside that, such as stack traces with this machine's paths, is dropped.
+    """
     del model.graph.output[2]  # inside, the tensor keeps its name
-    onnx.save(model, path)
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
+    _cast_first(model.graph)
+    _name_size(model.graph, stride)
+    for graph in _graphs(model.graph):
+        for i, node in enumerate(graph.node):
+            node.name = "/".join([*_module(node), f"{node.op_type}_{i}"])
+    drop_notes(model.graph)
+    onnx.checker.check_model(model)
+    return model
+
+
+def drop_notes(whole: onnx.GraphProto) -> None:
+    """Delete what exporters and optimisers note beside nodes and tensors."""
+    for graph in _graphs(whole):
+        for item in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+            item.ClearField("metadata_props")
+            item.ClearField("doc_string")
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the bodies of its loops."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _graphs(attribute.g)
+
+
+def _module(node: onnx.NodeProto) -> list[str]:
+    """The innermost module of the network around a node, none for a node outside."""
+    text = next((p.value for p in node.metadata_props if p.key == MODULE_KEY), "[]")
+    modules = ast.literal_eval(text)[1:-1]  # the first is the graph itself, the last the operation
+    return modules[-1:] if modules[:1] == [NETWORK] else []
+
+
+def _cast_first(graph: onnx.GraphProto) -> None:
+    """Ask the cast picture for its size, since TensorRT casts uint8 before all else."""
+    cast = next(node for node in graph.node if node.op_type == "Cast" and node.input[0] == "image")
+    others = [node for node in graph.node if node is not cast]
+    for node in others:
+        node.input[:] = [cast.output[0] if name == "image" else name for name in node.input]
+    nodes = [cast, *others]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _name_size(graph: onnx.GraphProto, stride: int) -> None:
+    """Give `confidence` the input's `h` and `w` in place of the exporter's own symbols, there and inside."""
+    (confidence,) = (output for output in graph.output if output.name == "confidence")
+    symbols = {}
+    for dim, side in zip(confidence.type.tensor_type.shape.dim[1:], ("h", "w"), strict=True):
+        if dim.dim_param:
+            symbols[dim.dim_param.rpartition("*")[2]] = side
+            dim.dim_param = f"{stride // CONFIDENCE_STRIDE}*{side}"
+    for value in graph.value_info:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.dim_param = re.sub(r"\w+", lambda word: symbols.get(word[0], word[0]), dim.dim_param)
 
 
 def symbolic_rotary_embedding() -> AbstractContextManager[object]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # the default fails where a test takes 0.2 s
+hypothesis.settings.register_profile(
+    "any machine", deadline=None
+)  # the default fails where a test takes 0.2 s
 hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent

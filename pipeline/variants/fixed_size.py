@@ -7,6 +7,8 @@ import onnxscript.optimizer
 from onnx import ModelProto
 from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
+from pipeline.onnx_graph import drop_notes
+
 
 def to_fixed_size(model: ModelProto, size: tuple[int, int]) -> ModelProto:
     """A copy of a model for N = 1 and (H, W) = `size`; what follows from the size is folded into constants."""
@@ -16,5 +18,6 @@ def to_fixed_size(model: ModelProto, size: tuple[int, int]) -> ModelProto:
     del fixed.graph.value_info[:]  # they still name the free dimensions
     fixed = onnxscript.optimizer.optimize(fixed)
     fix_output_shapes(fixed)
+    drop_notes(fixed.graph)
     onnx.checker.check_model(fixed)
     return fixed

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Mapping
 
 import onnx
 
 from pipeline.edge.errors import BadModel
-
-MODULE_KEY = "pkg.torch.onnx.name_scopes"  # torch's exporter writes "['', 'network', 'network.encoder', ..., 'conv2d']"
-NETWORK = "network"  # EdgeGraph's attribute: what lies outside is normalisation, the last resize, argmax and softmax
+from pipeline.onnx_graph import NETWORK
 
 ModulePath = tuple[str, ...]
 """Names of the modules around a node, outermost first: ("network", "network.encoder", ...)."""
 
 
-def keep_module_names(model: onnx.ModelProto) -> None:
-    """Drop everything that the exporter notes on nodes, such as stack traces with this machine's paths, but those."""
-    graph = model.graph
-    for item in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
-        kept = [(p.key, p.value) for p in item.metadata_props if p.key == MODULE_KEY]
-        del item.metadata_props[:]
-        for key, value in kept:
-            item.metadata_props.add(key=key, value=value)
-
-
 def module_path(node: onnx.NodeProto) -> ModulePath:
-    """The modules around a node; () for a node outside the network."""
-    text = next((p.value for p in node.metadata_props if p.key == MODULE_KEY), "[]")
-    modules = tuple(ast.literal_eval(text)[1:-1])  # the first is the graph itself, the last the operation
-    return modules if modules[:1] == (NETWORK,) else ()
+    """The modules around a node, by its name; () for a node outside the network."""
+    parts = node.name.rpartition("/")[0].split(".")
+    return tuple(".".join(parts[: i + 1]) for i in range(len(parts))) if parts[0] == NETWORK else ()
 
 
 def network_nodes(model: onnx.ModelProto, where: str) -> dict[str, ModulePath]:

@@ -48,7 +48,7 @@ MANIFEST: dict[str, Any] = {
         },
     },
     "conditions": ["night", "fog"],
-    "parity": {"agreement_min": 1.0, "shapes": [[1, 64, 128]], "images": 1},
+    "parity": {"logit_error": 0.0, "logit_bound": 1e-6, "shapes": [[1, 64, 128]], "images": 1},
     "quantisation": None,
     "hashes": {"onnx": None, "params": "p", "data_index": "d", "git_commit": None},
     "licences": {"code": "Apache-2.0", "weights": "none", "data": ["drawn by this test"]},

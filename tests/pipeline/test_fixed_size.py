@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from graph_rules import broken_rules
 from onnx import TensorProto, helper
 
 from pipeline import evaluate, export, prepare
@@ -44,6 +45,7 @@ def changed(project: Path, network: dict[str, Any], how: dict[str, Any]) -> Para
     return load_params()
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize(
     ("network", "how", "size"),
     [
@@ -72,6 +74,7 @@ def test_what_is_scored_is_what_ships(
     assert manifest.parity["shapes"] == [[1, *size]]
 
     path = workspace.onnx("mic")
+    assert broken_rules(path) == []
     (image,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()
     assert image.shape == [1, *size, 3]
     assert all(check.holds is not False for check in verify(path))

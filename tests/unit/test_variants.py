@@ -11,9 +11,7 @@ from onnx import TensorProto, helper
 
 from pipeline.edge.errors import BadModel
 from pipeline.variants.graph import (
-    MODULE_KEY,
     ModulePath,
-    keep_module_names,
     module_path,
     modules_of,
     network_nodes,
@@ -59,11 +57,8 @@ def test_sensitivity_is_not_asked_for_where_int8_holds_as_it_is() -> None:
     assert asked == [()]
 
 
-def node(name: str, *modules: str) -> onnx.NodeProto:
-    made = helper.make_node("Relu", [f"{name}_in"], [f"{name}_out"], name=name)
-    made.metadata_props.add(key=MODULE_KEY, value=repr(["", *modules, "relu"]))
-    made.metadata_props.add(key="pkg.torch.onnx.stack_trace", value='File "/home/someone/model.py", line 3')
-    return made
+def node(name: str) -> onnx.NodeProto:
+    return helper.make_node("Relu", [f"{name}_in"], [f"{name}_out"], name=name)
 
 
 def model(*nodes: onnx.NodeProto) -> onnx.ModelProto:
@@ -75,23 +70,16 @@ ENCODER = ("network", "network.encoder")
 
 
 def test_nodes_know_their_modules() -> None:
-    inside, tail = node("a", *ENCODER), node("tail")
+    inside, tail = node("network.encoder/Relu_7"), node("Relu_8")
     assert module_path(inside) == ENCODER
     assert module_path(tail) == ()
-    assert module_path(helper.make_node("Relu", ["x"], ["y"])) == ()
-    assert network_nodes(model(inside, tail), "m.onnx") == {"a": ENCODER}
+    assert module_path(node("networks/Relu_9")) == ()
+    assert module_path(node("")) == ()
+    assert network_nodes(model(inside, tail), "m.onnx") == {"network.encoder/Relu_7": ENCODER}
     with pytest.raises(
         BadModel, match=r"m\.onnx: its nodes do not name the network's modules; export it again"
     ):
         network_nodes(model(tail), "m.onnx")
-
-
-def test_only_the_modules_stay_of_what_the_exporter_notes() -> None:
-    graph = model(node("a", *ENCODER))
-    graph.graph.input[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/someone")
-    keep_module_names(graph)
-    assert b"/home/someone" not in graph.SerializeToString()
-    assert module_path(graph.graph.node[0]) == ENCODER
 
 
 def test_a_network_is_taken_apart_where_most_weights_are() -> None:
