@@ -181,7 +181,8 @@ def _sample(value: object) -> bool:
         return False
     agreement = value.get("agreement")
     share = isinstance(agreement, int | float) and not isinstance(agreement, bool) and 0 <= agreement <= 1
-    return share and all(_text(value.get(key)) for key in ("image", "classes", "confidence"))
+    ties = _text(value.get("ties", "absent in older files"))
+    return share and ties and all(_text(value.get(key)) for key in ("image", "classes", "confidence"))
 
 
 def _text_or_null(value: object) -> bool:
@@ -265,7 +266,7 @@ _RULES: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("hashes.params", _text_or_null, "a text or null"),
     ("hashes.data_index", _text_or_null, "a text or null"),
     ("hashes.git_commit", _text_or_null, "a text or null"),
-    ("sample", _sample, "null or image, classes and confidence as texts and agreement in 0..1"),
+    ("sample", _sample, "null or image, classes, confidence and ties as texts and agreement in 0..1"),
     ("licences.code", _text, "a text"),
     ("licences.weights", _text, "a text"),
     ("licences.data", _texts, "a list of texts"),

@@ -22,7 +22,9 @@ class Replay:
     """How an answer compares with the stored one."""
 
     agreement: float
-    """Share of pixels (0..1) with the same class."""
+    """Share of pixels (0..1), but for ties, with the same class."""
+    ties: int
+    """Pixels left out since rounding alone may swap their class."""
     close: float
     """Share of confidence values (0..1) within 8/255 of the stored ones."""
     wanted: float
@@ -34,7 +36,7 @@ class Replay:
     def __str__(self) -> str:
         return (
             f"{self.agreement * 100:.2f} % of the classes are the same (at least {self.wanted * 100:g} %), "
-            f"{self.close * 100:.2f} % of the confidences within {_CONFIDENCE_STEPS}/255 "
+            f"{self.ties} ties left out, {self.close * 100:.2f} % of the confidences within {_CONFIDENCE_STEPS}/255 "
             f"(at least {_CONFIDENCE_SHARE * 100:g} %)"
         )
 
@@ -52,13 +54,14 @@ def sample_pixels(image: np.ndarray, stride: int, fixed_size: tuple[int, int] | 
 
 
 def sample_entry(
-    pixels: np.ndarray, classes: np.ndarray, confidence: np.ndarray, agreement: float
+    pixels: np.ndarray, classes: np.ndarray, confidence: np.ndarray, ties: np.ndarray, agreement: float
 ) -> dict[str, Any]:
     """The manifest's `sample`: uint8 (H, W, 3) RGB, its classes (H, W) and confidence (H/4, W/4), both uint8.
 
-    `agreement` is the lowest share of equal classes that passes on another machine.
+    `ties`, bool (H, W), are pixels whose class is not asked for; of the others, `agreement` is the lowest share of
+    equal classes that passes on another machine.
     """
-    pictures = {"image": pixels, "classes": classes, "confidence": confidence}
+    pictures = {"image": pixels, "classes": classes, "confidence": confidence, "ties": np.uint8(255) * ties}
     return {**{key: _text(values) for key, values in pictures.items()}, "agreement": agreement}
 
 
@@ -73,8 +76,15 @@ def compare(entry: dict[str, Any], classes: np.ndarray, confidence: np.ndarray) 
     if (wanted_classes.shape, wanted_confidence.shape) != (classes.shape, confidence.shape):
         raise ValueError(f"the stored answer is {wanted_classes.shape}, the model's {classes.shape}")
     difference = np.abs(wanted_confidence.astype(int) - confidence.astype(int))
-    agreement = float((wanted_classes == classes).mean())
-    return Replay(agreement, float((difference <= _CONFIDENCE_STEPS).mean()), entry["agreement"])
+    # Files exported before ties were stored have none.
+    ties = _pixels(entry["ties"], "L") > 0 if "ties" in entry else np.zeros(classes.shape, bool)
+    if ties.shape != classes.shape:
+        raise ValueError(f"the stored ties are {ties.shape}, the model's classes {classes.shape}")
+    same = (wanted_classes == classes)[~ties]
+    agreement = float(same.mean()) if same.size else 1.0
+    return Replay(
+        agreement, int(ties.sum()), float((difference <= _CONFIDENCE_STEPS).mean()), entry["agreement"]
+    )
 
 
 def _text(pixels: np.ndarray) -> str:

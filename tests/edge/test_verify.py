@@ -12,13 +12,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import helper
 
 from pipeline.edge.checksum import embedded_manifest, graph_sha256, manifest_sha256
 from pipeline.edge.cli import main
 from pipeline.edge.errors import BadModel
 from pipeline.edge.manifest import METADATA_KEY, Manifest
-from pipeline.edge.sample import sample_entry, sample_pixels
+from pipeline.edge.sample import compare, sample_entry, sample_pixels
 from pipeline.edge.verify import file_checks, verify
 
 SEALED = (
@@ -38,7 +40,7 @@ def seal(path: Path, raw: dict[str, Any]) -> Path:
     pixels = sample_pixels(picture, raw["input"]["stride"])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     classes, confidence = (np.asarray(a)[0] for a in session.run(None, {"image": pixels[None]}))
-    raw["sample"] = sample_entry(pixels, classes, confidence, 0.99)
+    raw["sample"] = sample_entry(pixels, classes, confidence, np.zeros(classes.shape, bool), 0.99)
     raw["hashes"]["onnx"] = graph_sha256(path)
     raw["hashes"]["manifest"] = manifest_sha256(raw)
     write_manifest(path, Manifest.from_dict(raw).to_json())
@@ -149,12 +151,36 @@ def test_a_sample_that_is_none_or_answers_otherwise_is_found(sealed: Path) -> No
     sealed.with_suffix(".json").unlink()
     swapped = {"image": whole["sample"]["confidence"]}
     wrong_size = {"classes": whole["sample"]["confidence"]}
-    for change in (swapped, wrong_size, {"image": "no base64"}, {"classes": "aGVsbG8="}):
+    small = {"ties": whole["sample"]["confidence"]}
+    for change in (swapped, wrong_size, small, {"image": "no base64"}, {"classes": "aGVsbG8="}):
         raw = copy.deepcopy(whole)
         raw["sample"] |= change
         raw["hashes"]["manifest"] = manifest_sha256(raw)
         write_manifest(sealed, Manifest.from_dict(raw).to_json())
         assert failed(sealed) == ["parity sample"]
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1))
+def test_ties_never_fail_a_sample_and_other_pixels_do(seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    classes, ties = random.integers(0, 19, (32, 64), np.uint8), random.random((32, 64)) < share
+    confidence = random.integers(0, 256, (8, 16), np.uint8)
+    entry = sample_entry(np.zeros((32, 64, 3), np.uint8), classes, confidence, ties, 0.99)
+    swapped = np.where(ties, (classes + 1) % 19, classes).astype(np.uint8)
+    replay = compare(entry, swapped, confidence)
+    assert replay.holds
+    assert replay.agreement == 1
+    assert f"{ties.sum()} ties left out" in str(replay)
+    other = (classes + 1).astype(np.uint8)
+    assert compare(entry, other, confidence).holds == ties.all()
+
+
+def test_a_sample_from_before_ties_were_stored_is_compared_whole() -> None:
+    classes, confidence = np.zeros((32, 64), np.uint8), np.zeros((8, 16), np.uint8)
+    entry = sample_entry(np.zeros((32, 64, 3), np.uint8), classes, confidence, np.ones((32, 64), bool), 0.99)
+    del entry["ties"]
+    assert compare(entry, classes, confidence).holds
+    assert not compare(entry, classes + np.uint8(1), confidence).holds
 
 
 def test_an_older_manifest_says_what_could_not_be_checked(
