@@ -78,7 +78,7 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
                 self.wfile.write(content[first : first + cut])
 
         def playlist(self) -> None:
-            """Three segments of /vod.m3u8, that come to be as a camera makes them; the last ends the list."""
+            """Segments of /vod.m3u8, that come to be as a camera makes them and stay; the last ends the list."""
             nonlocal first_asked
             first_asked = first_asked or time.monotonic()
             lines = (folder / "vod.m3u8").read_text().splitlines()
@@ -86,13 +86,8 @@ def web(folder: Path, faults: Faults, ranges: bool = True, frames: int = 10**6) 
             segments = [lines[i : i + 2] for i in range(first, len(lines) - 1, 2)]
             seconds = float(segments[0][0].removeprefix("#EXTINF:").rstrip(","))
             made = min(len(segments), 3 + int((time.monotonic() - first_asked) / seconds))
-            shown = [line for segment in segments[max(0, made - 3) : made] for line in segment]
-            head = [
-                "#EXTM3U",
-                "#EXT-X-VERSION:3",
-                "#EXT-X-TARGETDURATION:1",
-                f"#EXT-X-MEDIA-SEQUENCE:{made - 3}",
-            ]
+            shown = [line for segment in segments[:made] for line in segment]
+            head = ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:0"]
             self.file("\n".join([*head, *shown, *lines[-1:] * (made == len(segments))]).encode())
 
         def live(self) -> None:
