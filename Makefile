@@ -4,7 +4,7 @@ PORT ?= 7860
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint bench lock seeds
+.PHONY: demo test test-cpus lint bench lock seeds
 
 demo: .venv/installed
 	dvc repro
@@ -12,6 +12,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	python -m pytest
+
+test-cpus: .venv/installed
+	.ci/other-cpus
 
 lint: .venv/installed
 	ruff check .

@@ -18,7 +18,7 @@ from pipeline.edge.predict import AT_ONCE, predict_pictures
 from pipeline.edge.progress import Progress
 from pipeline.edge.runtime import Prepared, RawOutput, Segmentation, Segmenter
 from pipeline.edge.sources import Source
-from pipeline.edge.video import predict_video
+from pipeline.edge.video import Recording, predict_video
 
 # As where nothing is asked for.
 SAVED = {"picture": ("overlay", "index", "json"), "video": ("overlay", "json")}
@@ -101,7 +101,7 @@ def save_pictures(jobs: list[Source], model: Watched) -> None:
 def save_video(job: Source, model: Watched) -> None:
     """What `mic-edge predict` does with a video."""
     name = {"model": model.manifest.name}
-    record = predict_video(job, model, SAVED["video"], False, name, _Frames(model))
+    record = predict_video(job, model, SAVED["video"], False, name, _Frames(model), Recording())
     model.add(record["milliseconds"], record["frames"])
 
 

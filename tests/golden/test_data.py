@@ -16,6 +16,8 @@ from pipeline.edge.classes import palette
 from pipeline.edge.images import fit_size
 from pipeline.params_data import CityscapesData, DataSet, GtaData, SynthiaData
 
+pytestmark = pytest.mark.floats
+
 Golden = Callable[[str], dict[str, np.ndarray]]
 
 

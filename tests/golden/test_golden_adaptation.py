@@ -18,6 +18,8 @@ from pipeline.adaptation.masking import block_mask, mask_grid
 from pipeline.adaptation.pseudo_label import pseudo_label
 from pipeline.adaptation.teacher import Teacher, ema_decay
 
+pytestmark = pytest.mark.floats
+
 Golden = Callable[[str], dict[str, np.ndarray]]
 assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 

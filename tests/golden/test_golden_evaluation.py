@@ -14,6 +14,8 @@ from pipeline.evaluation.confusion import confusion_matrix, iou, mean_iou, pixel
 from pipeline.networks.windows import merge_windows, window_boxes
 from pipeline.training.optimiser import learning_rate
 
+pytestmark = pytest.mark.floats
+
 Golden = Callable[[str], dict[str, np.ndarray]]
 assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 

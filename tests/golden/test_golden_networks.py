@@ -16,6 +16,8 @@ from pipeline.networks.deeplabv2 import Deeplabv2Decoder
 from pipeline.networks.hrda import MultiScale, draw_window, fuse
 from pipeline.networks.windows import at_stride, cut
 
+pytestmark = pytest.mark.floats
+
 Golden = Callable[[str], dict[str, np.ndarray]]
 assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 CHANNELS = [3, 2, 4, 6, 8, 10]  # of an encoder's outputs; the first two are not used

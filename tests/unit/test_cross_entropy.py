@@ -8,6 +8,8 @@ import torch.nn.functional as F
 
 from pipeline.adaptation.cross_entropy import cross_entropy, enlarge
 
+pytestmark = pytest.mark.floats
+
 
 def test_nothing_labelled_gives_zero_loss_and_zero_gradient() -> None:
     logits = torch.randn(2, 19, 4, 4).requires_grad_()

@@ -9,6 +9,8 @@ from pipeline.data.darken import darken, night_like
 from pipeline.data.linear_light import srgb_decode, srgb_encode
 from pipeline.params_train import Darken
 
+pytestmark = pytest.mark.floats
+
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2).repeat(40, axis=1)  # (256, 40, 3)
 NO_LABEL = np.full(RAMP.shape[:2], 255, np.uint8)
 

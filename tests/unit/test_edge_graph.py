@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.fpn.decoder import MergeBlock
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from pipeline.networks.edge_graph import EdgeGraph, first_highest
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Network
+
+pytestmark = pytest.mark.floats
 
 
 class Logits(nn.Module):

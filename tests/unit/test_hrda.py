@@ -21,6 +21,8 @@ from pipeline.params import Network
 from pipeline.params_train import Optimiser
 from pipeline.training.optimiser import build_optimiser
 
+pytestmark = pytest.mark.floats
+
 CONVNEXT, RESNET = "tu-test_convnext", "tu-test_resnet"
 
 

@@ -17,6 +17,8 @@ from pipeline.networks.normalise import normalise
 from pipeline.networks.sliding import Sliding
 from pipeline.networks.windows import window_boxes
 
+pytestmark = pytest.mark.floats
+
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)

@@ -14,6 +14,8 @@ from pipeline.data.index import Record
 from pipeline.evaluation.label_free import label_free
 from pipeline.params import Params, load_params
 
+pytestmark = pytest.mark.floats
+
 PARAMS = load_params(Path("params.yaml"))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.adaptation.labeller import Labeller
 from pipeline.params_train import Uda
+
+pytestmark = pytest.mark.floats
 
 
 class Lopsided(nn.Module):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.adaptation.masking import block_mask, mask_grid
+
+pytestmark = pytest.mark.floats
 
 
 def generator(seed: int = 0) -> torch.Generator:

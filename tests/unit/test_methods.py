@@ -20,6 +20,8 @@ from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.params_train import Uda
 
+pytestmark = pytest.mark.floats
+
 HEIGHT, WIDTH = 64, 96
 LOSS = {"self_training": "mixed", "entropy_minimisation": "entropy", "adversarial": "fooling"}
 

@@ -16,6 +16,8 @@ from pipeline.networks.encoder_decoder import Segmenter, output_stride
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda, Network
 
+pytestmark = pytest.mark.floats
+
 HEIGHT, WIDTH = 128, 192
 HRDA = Hrda(detail=(64, 64))
 SHRUNK = {"shrink": 2}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from pipeline.adaptation.norm_statistics import take_statistics
+
+pytestmark = pytest.mark.floats
 
 
 def network() -> nn.Sequential:

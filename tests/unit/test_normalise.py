@@ -7,6 +7,8 @@ import torch
 
 from pipeline.networks.normalise import MEAN, STD, denormalise, normalise, renormalise
 
+pytestmark = pytest.mark.floats
+
 
 def test_both_layouts_give_the_same() -> None:
     last = torch.randint(0, 256, (2, 5, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

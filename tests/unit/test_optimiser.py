@@ -16,6 +16,8 @@ from pipeline.params import Network
 from pipeline.params_train import Optimiser
 from pipeline.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 
+pytestmark = pytest.mark.floats
+
 
 class Toy(nn.Module):
     def __init__(self) -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.parity_gate import Reference, Verdict, judge
 
+pytestmark = pytest.mark.floats
+
 BOUND = 1e-3
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from pipeline.adaptation.pseudo_label import Weighting, pseudo_label
 
+pytestmark = pytest.mark.floats
+
 
 def logits_of(confidence: float, height: int = 4, width: int = 4) -> Tensor:
     """Two-class logits (1, 2, H, W) whose larger softmax value is `confidence`, for class 1."""

@@ -8,6 +8,8 @@ import pytest
 from pipeline.data.relight import relight
 from pipeline.edge.classes import ID_OF
 
+pytestmark = pytest.mark.floats
+
 generator = np.random.default_rng
 
 

@@ -16,6 +16,8 @@ from pipeline.params import Params
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.step import Setup, train_step
 
+pytestmark = pytest.mark.floats
+
 DATA = {"format": "camvid", "root": ".", "train": "a"}
 
 

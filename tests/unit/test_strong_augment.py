@@ -21,6 +21,8 @@ from pipeline.adaptation.strong_augment import (
     strong_augment,
 )
 
+pytestmark = pytest.mark.floats
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from pipeline.adaptation.teacher import Teacher, ema_decay
+
+pytestmark = pytest.mark.floats
 
 
 class Noisy(nn.Module):

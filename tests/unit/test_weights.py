@@ -20,6 +20,8 @@ from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import file_sha256, load_weights, save_weights
 from pipeline.params import Network
 
+pytestmark = pytest.mark.floats
+
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 Tensors = dict[str, Tensor]
 
