@@ -7,6 +7,7 @@ from onnx import GraphProto, ModelProto
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from pipeline.onnx_graph import LOGITS
 from pipeline.variants.graph import network_nodes
 
 DOWN, BACK = "_cast_to_fp16_node", "_cast_to_fp32_node"  # how the converter's own Casts are named
@@ -18,9 +19,21 @@ def to_fp16(model: ModelProto, where: str) -> ModelProto:
     outside = [node.name for node in model.graph.node if node.name not in inside]
     half = convert_float_to_float16(model, node_block_list=outside)
     _stay_in_float32(half.graph)
+    for node in model.graph.node:
+        if LOGITS in node.output:
+            _name_output(half.graph, node.name, LOGITS)
     OnnxModel.graph_topological_sort(half.graph)
     onnx.checker.check_model(half)
     return half
+
+
+def _name_output(graph: GraphProto, node: str, name: str) -> None:
+    """Call a node's output what it was called before the converter put a Cast behind it."""
+    (made,) = (found for found in graph.node if found.name == node)
+    before = made.output[0]
+    made.output[0] = name
+    for other in graph.node:
+        other.input[:] = [name if given == before else given for given in other.input]
 
 
 def _stay_in_float32(graph: GraphProto) -> None:
