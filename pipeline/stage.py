@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
 from pipeline.params import METHODS
+
+INTERRUPTED = 130  # as shells say of SIGINT
+DISK_FIXES = {
+    errno.ENOSPC: "free some space and run it again",
+    errno.EDQUOT: "free some of your quota and run it again",
+    errno.EROFS: "run it in a folder that can be written",
+    errno.EACCES: "give yourself the right to read and write it",
+    errno.EPERM: "give yourself the right to read and write it",
+}
 
 
 def stage_arguments(description: str, with_method: bool) -> argparse.ArgumentParser:
@@ -23,9 +33,28 @@ def stage_arguments(description: str, with_method: bool) -> argparse.ArgumentPar
 
 
 def main_guard(command: Callable[[], int]) -> None:
-    """Run a command and exit; a UserError becomes one sentence on stderr and its exit code."""
+    """Run a command and exit: UserErrors, Ctrl-C and a disk or memory that gives no more end in one sentence."""
     try:
         sys.exit(command())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sentence, code = str(error), error.exit_code
+    except KeyboardInterrupt:
+        sentence, code = "interrupted; what was written before stays", INTERRUPTED
+    except OSError as error:
+        if error.errno not in DISK_FIXES:
+            raise
+        place = error.filename if error.filename is not None else "the output folder"
+        sentence, code = f"{place}: {error.strerror}; {DISK_FIXES[error.errno]}", UserError.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        sentence = "the memory does not suffice; set a smaller batch_size or crop in the params file"
+        code = UserError.exit_code
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch raises a plain RuntimeError where the CPU's memory ends, so its words are asked."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
