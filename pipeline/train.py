@@ -36,7 +36,7 @@ from pipeline.networks.weights import load_weights, save_weights
 from pipeline.params import Params, fingerprint, load_params
 from pipeline.params_train import Uda
 from pipeline.randomness import Stream, step_seed
-from pipeline.stage import main_guard, stage_arguments
+from pipeline.stage import INTERRUPTED, main_guard, stage_arguments
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
 from pipeline.training.debug_picture import save_debug_picture
 from pipeline.training.monitor import Monitor
@@ -45,7 +45,6 @@ from pipeline.training.step import Setup, train_step
 from pipeline.workspace import Workspace
 
 STATISTICS_BATCHES = 50  # for norm_statistics `target`
-INTERRUPTED = 130  # exit code after Ctrl-C, as a shell would give it
 
 
 def build_method(method: str, student: nn.Module, params: Params, adapted: nn.Module | None = None) -> Method:
