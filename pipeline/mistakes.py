@@ -11,10 +11,6 @@ from pydantic import BaseModel
 from pipeline.params_data import FORMATS, MORE, ONE
 
 SHOWN, LETTERS = 80, 400  # of a wrong value, and of what is said about one
-REMOVED = {
-    "export.parity_agreement": "the export is held to torch in float64 and ties are counted, so delete the key"
-}
-"""Keys that older params files have, and what to do."""
 
 
 def sentence(error: Any, model: type[BaseModel]) -> str:
@@ -27,8 +23,6 @@ def _finding(error: Any, model: type[BaseModel]) -> str:
     where, data_set = _place(error["loc"])
     key = ".".join(where) or "the file"
     if error["type"] == "extra_forbidden":
-        if key in REMOVED:
-            return f"{key} is no longer known: {REMOVED[key]}"
         known = _known_keys(model, where[:-1], data_set)
         near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.5)
         hint = f", did you mean {near[0]!r}?" if near else ""

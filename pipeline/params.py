@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,6 +20,9 @@ from pipeline.params_data import Data
 from pipeline.params_train import Optimiser, Steps, Train
 from pipeline.section import EachOnce, Section, Seed, Share, Size
 from pipeline.yaml_file import read_yaml
+
+FORMER = {"export.parity_agreement": "the export is held to torch in float64 and ties are counted"}
+"""Keys of older params files that decide nothing any more, and why."""
 
 Block = TypeVar("Block", bound=Section)
 SAID = 10  # mistakes of a file that are told at once
@@ -228,7 +232,17 @@ def load_params(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | N
             if not isinstance(block, dict):
                 raise UserError(f"{path}: {key} cannot be set: {name} is no block of keys there")
         block[field] = value
+    _leave_out_former_keys(raw, path)
     return checked(Params, raw, path)
+
+
+def _leave_out_former_keys(raw: dict[str, Any], path: Path) -> None:
+    """Take the keys that only older versions read out of `raw`, and say so: an old file still runs."""
+    for key, reason in FORMER.items():
+        name, field = key.split(".")
+        if isinstance(raw.get(name), dict) and field in raw[name]:
+            del raw[name][field]
+            print(f"warning: {path}: {key} is no longer read ({reason}): delete the key", file=sys.stderr)
 
 
 def checked(model: type[Block], raw: Any, path: Path) -> Block:

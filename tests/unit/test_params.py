@@ -81,6 +81,17 @@ def test_mistakes_are_sentences(
     assert expected in broken(tmp_path, change)
 
 
+def test_a_key_of_an_older_version_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["export"]["parity_agreement"] = 0.9999
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert load_params(path) == load_params(ROOT / "params.yaml")
+    said = capsys.readouterr().err
+    assert f"warning: {path}: export.parity_agreement is no longer read" in said
+    assert said.count("\n") == 1
+
+
 def test_unknown_class_name_in_id_map_names_the_nearest(tmp_path: Path) -> None:
     folders = {"format": "folders", "root": "x", "id_map": {7: "trafic light"}, "train": {"images": "i"}}
     sentence = broken(tmp_path, lambda r: r["data"].update(source=folders))
