@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.limits import MAX_FILE, QUEUE_LENGTH, SESSIONS
 from app.models import Models
+from app.server import serve
 from pipeline.edge.errors import UserError
 from pipeline.edge.providers import PROVIDERS
 
@@ -24,36 +24,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="public link by way of gradio's servers")
     parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="where the networks run")
+    parser.add_argument(
+        "--root-path",
+        default=os.environ.get("MIC_ADAPT_ROOT_PATH") or os.environ.get("GRADIO_ROOT_PATH", ""),
+        metavar="PATH",
+        help="where a proxy shows the page, such as /mic or https://host/mic (MIC_ADAPT_ROOT_PATH)",
+    )
     options = parser.parse_args(argv)
     try:
-        serve(Models(options.models, options.provider), options.host, options.port, options.share)
+        serve(
+            Models(options.models, options.provider),
+            options.host,
+            options.port,
+            options.share,
+            options.root_path,
+        )
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def serve(models: Models, host: str, port: int, share: bool = False) -> None:
-    """Serve the page until Ctrl-C; raises UserError when the port is taken."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    import gradio as gr  # seconds to import: a wrong command line should not wait for it
-
-    from app.look import CSS, SCRIPT, theme
-    from app.page import build
-
-    page = build(models)
-    page.queue(max_size=QUEUE_LENGTH)
-    try:
-        _, url, public = page.launch(
-            server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True,
-            max_file_size=MAX_FILE, state_session_capacity=SESSIONS, footer_links=["api"], ssr_mode=False,
-            enable_monitoring=False, theme=theme(), css=CSS.read_text("utf-8"), js=SCRIPT.read_text("utf-8"),
-        )  # fmt: skip
-    except OSError:
-        raise UserError(f"Port {port} on {host} is taken: choose another with --port.") from None
-    print(f"The page is at {public or url} (Ctrl-C ends it).", flush=True)
-    page.block_thread()
-    gr.close_all()
 
 
 if __name__ == "__main__":

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from app.comparison import Comparison, compare
+from app.judgeable import doubt
 from app.limits import shown_picture
 from app.models import PHOTO, Models
-from pipeline.edge.errors import ImageError
-from pipeline.edge.images import read_image
+from app.uploads import Upload
 from pipeline.edge.render import OPACITY, overlay
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A picture as it came in: its file, and the name that the visitor knows it by."""
-
-    path: Path | None
-    name: str
-
-    @classmethod
-    def from_path(cls, path: Path) -> Upload:
-        """A file of ours."""
-        return cls(path, path.name)
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Upload:
-        """gradio's file record, whose path it has checked to lie in its own folder."""
-        path = Path(record["path"]) if record.get("path") else None
-        return cls(path, record.get("orig_name") or (path.name if path else "picture"))
 
 
 @dataclass(frozen=True)
@@ -66,22 +45,14 @@ class Answer:
     views: tuple[View, ...]
     comparison: Comparison | None
     """None unless two models answered."""
+    doubt: str
+    """Why this is no picture that a model can judge; "" when it may be one."""
 
     def drawn(self, view: View, style: Style) -> np.ndarray:
         """One view's uint8 (H, W, 3) picture."""
         if view.classes is None:
             return self.picture
         return overlay(self.picture, view.classes, style.opacity, style.safe, style.outlines)
-
-
-def read_upload(upload: Upload) -> np.ndarray:
-    """Decode an upload; ImageError's sentence names the visitor's file, not our temporary one."""
-    if upload.path is None:
-        raise ImageError("The picture came without a file: send it as a file.")
-    try:
-        return read_image(upload.path)
-    except ImageError as error:
-        raise ImageError(str(error).replace(str(upload.path), upload.name)) from None
 
 
 def answer(
@@ -94,7 +65,10 @@ def answer(
     """
     tell = progress or (lambda share, words: None)
     tell(0.05, "Reading the picture")
-    image = read_upload(upload)
+    for name in names:
+        if name != PHOTO:
+            models.check(name)
+    image, size = upload.read()
     shown = shown_picture(image)
     views: list[View] = []
     fitted = {}
@@ -112,4 +86,4 @@ def answer(
         views.append(View(name, models.title(name), result.classes, result.milliseconds))
     maps = [view.classes for view in views if view.classes is not None]
     both = compare(maps[0], maps[1]) if len(maps) == 2 else None
-    return Answer(upload, shown, image.shape[:2], tuple(views), both)
+    return Answer(upload, shown, size, tuple(views), both, doubt(shown))

@@ -1,21 +1,24 @@
-"""Result files: overlays for the page, PNGs to download; in gradio's cache, which deletes them by age."""
+"""Result files in the page's own folder: overlays to show, PNGs to download, and answers kept for another colour."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from app.answer import Answer, Style
+from app.folder import Folder
+from pipeline.edge.errors import UserError
 from pipeline.edge.render import index_png, overlay_png
 
 
-def jpegs(cache: str, result: Answer, style: Style) -> list[str]:
+def jpegs(place: Folder, result: Answer, style: Style) -> list[str]:
     """Every view drawn, as JPEG: a tenth of a PNG's time and size; full chroma keeps borders sharp."""
-    folder = _folder(cache)
+    folder = place.new()
 
     def write(side: int) -> str:
         view = result.views[side]
@@ -27,9 +30,9 @@ def jpegs(cache: str, result: Answer, style: Style) -> list[str]:
         return list(pool.map(write, range(len(result.views))))
 
 
-def downloads(cache: str, result: Answer, style: Style) -> list[str]:
+def downloads(place: Folder, result: Answer, style: Style) -> list[str]:
     """Overlay PNG and train-id PNG of each model."""
-    folder = _folder(cache)
+    folder = place.new()
     stem = re.sub(r"[^\w-]+", "_", Path(result.upload.name).stem)[:60] or "picture"
     paths = []
     for view in result.views:
@@ -42,8 +45,37 @@ def downloads(cache: str, result: Answer, style: Style) -> list[str]:
     return paths
 
 
-def _folder(cache: str) -> Path:
-    """A new folder with a name that nobody guesses: gradio serves what lies in its cache."""
-    folder = Path(cache) / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    return folder
+def photo(place: Folder, result: Answer) -> str:
+    """The picture alone, as JPEG."""
+    path = place.new() / "photo.jpg"
+    Image.fromarray(result.picture).save(path, quality=88)
+    return str(path)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An Answer whose arrays lie on disk: visitors come and go, and memory stays as it is."""
+
+    answer: Answer
+    """The Answer with empty arrays."""
+    path: Path
+
+    @classmethod
+    def write(cls, place: Folder, result: Answer) -> Kept:
+        """Put an answer away."""
+        path = place.new() / "answer.npz"
+        np.savez(path, result.picture, *(v.classes for v in result.views if v.classes is not None))
+        empty = np.empty((0, 0), np.uint8)
+        views = tuple(v if v.classes is None else replace(v, classes=empty) for v in result.views)
+        return cls(replace(result, picture=empty, views=views), path)
+
+    def read(self) -> Answer:
+        """The answer as it was; raises UserError when its file had to go."""
+        try:
+            with np.load(self.path) as arrays:
+                picture, *maps = arrays.values()
+        except OSError:
+            raise UserError("This answer is no longer kept: choose the picture again.") from None
+        left = iter(maps)
+        views = (v if v.classes is None else replace(v, classes=next(left)) for v in self.answer.views)
+        return replace(self.answer, picture=picture, views=tuple(views))

@@ -40,10 +40,14 @@ class Models:
         for name in self.full:
             self[name]
 
-    def __getitem__(self, name: str) -> Segmenter:
-        """The model of that name; raises UserError that lists the names."""
+    def check(self, name: str) -> None:
+        """Raises UserError that lists the names if no model is called `name`."""
         if name not in self._paths:
             raise UserError(f"No model is called {name}: use one of {', '.join(self.names)}.")
+
+    def __getitem__(self, name: str) -> Segmenter:
+        """The model of that name; raises UserError that lists the names."""
+        self.check(name)
         if name not in self._segmenters:
             segmenter = Segmenter(self._paths[name], self.provider)
             # The first run is slow: it shall not be timed as a request.

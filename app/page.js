@@ -52,6 +52,33 @@
   root.addEventListener("touchstart", (e) => {
     if (e.touches.length === 1 && !zoomed() && !handle()?.contains(e.target)) e.stopPropagation();
   }, { capture: true, passive: true });
+  // Ctrl+V anywhere: a pasted picture takes the way of a chosen one.
+  document.addEventListener("paste", (event) => {
+    if (event.target.closest?.("input:not([type=file]), textarea")) return;
+    const file = [...(event.clipboardData?.files || [])].find((f) => f.type.startsWith("image/"));
+    const input = document.querySelector("#picture input[type=file]");
+    if (!file || !input) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const files = new DataTransfer();
+    files.items.add(file);
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+    chosen();
+  }, { capture: true });
+
+  // On a narrow screen the answer lies below the choice: after a choice the page goes there, again when it is there.
+  let waiting = false;
+  const narrow = () => window.matchMedia("(max-width: 700px)").matches;
+  const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const toAnswer = () => document.querySelector("#stage").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+  const chosen = () => { waiting = true; if (narrow()) toAnswer(); };
+  const arrived = () => { if (waiting && narrow()) toAnswer(); waiting = false; };
+  document.querySelector("#examples")?.addEventListener("click", (e) => { if (e.target.closest("button")) chosen(); });
+  for (const type of ["change", "drop"]) document.querySelector("#picture").addEventListener(type, chosen, { capture: true });
+  for (const place of ["#note", "#slider"])
+    new MutationObserver(arrived).observe(document.querySelector(place), { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
+
   // A press anywhere on the picture brings the border there, which is easier than to catch it.
   root.addEventListener("click", (e) => {
     if (e.target.tagName === "IMG" && !zoomed()) drag(e.clientX);

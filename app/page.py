@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import files, words
-from app.answer import Answer, Style, Upload, answer
+from app.answer import Answer, Style, answer
 from app.endpoints import add_endpoints
-from app.limits import DELETE_CACHE, INFERENCE
+from app.faults import spoken
+from app.files import Kept
+from app.folder import Folder
+from app.gain import EXAMPLES, first
+from app.limits import INFERENCE
 from app.model_card import card
 from app.models import PHOTO, Models
+from app.uploads import Upload
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import SUFFIXES
 from pipeline.edge.render import OPACITY
 
-EXAMPLES = Path(__file__).parent / "examples"
 _FIRST = ("night", "fog", "dusk", "rain", "snow")
 _PALETTES = ["Cityscapes", "Colour-blind safe"]
 _HIDDEN: dict[str, Any] = {"api_visibility": "private"}
+_REFUSED = gr.skip()
 
 
 def examples(drawn_last: bool) -> list[Path]:
@@ -36,25 +41,24 @@ def examples(drawn_last: bool) -> list[Path]:
     return sorted(found, key=place)
 
 
-def build(models: Models) -> gr.Blocks:
-    """The page over these models, with its endpoints; start it with `launch`."""
-    with gr.Blocks(
-        title="mic-adapt: before and after adaptation", analytics_enabled=False, delete_cache=DELETE_CACHE
-    ) as blocks:
-        page = Page(models)
+def build(models: Models, folder: Folder) -> gr.Blocks:
+    """The page over these models, with its endpoints; server.serve starts it."""
+    with gr.Blocks(title="mic-adapt: before and after adaptation", analytics_enabled=False) as blocks:
+        page = Page(models, folder)
         page.connect(blocks)
-        add_endpoints(models)
+        add_endpoints(models, folder)
     return blocks
 
 
 class Page:
     """The components, laid out when constructed inside gr.Blocks, and what happens on their events."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    def __init__(self, models: Models, folder: Folder) -> None:
+        self.models, self.folder = models, folder
         self.examples = examples(drawn_last=models[models.pair[1]].manifest.source_format != "scenes")
+        self.first = first(models, self.examples)
         self.last = gr.State(None)
-        """The visitor's last Answer, so that colours change without a second run."""
+        """The visitor's last answer (Kept), so that colours change without a second run."""
         gr.HTML(words.header(models))
         with gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=260, elem_id="side"):
@@ -77,7 +81,7 @@ class Page:
             [(str(p), p.stem.replace("_", " ")) for p in self.examples],
             show_label=False, columns=3, height="auto", object_fit="cover", allow_preview=False,
             interactive=False, buttons=[], elem_id="examples", visible=bool(self.examples),
-            selected_index=0 if self.examples else None,
+            selected_index=self.first if self.examples else None,
         )  # fmt: skip
         choices = [(models.title(name), name) for name in [PHOTO, *models.names]]
         with gr.Group(visible=len(models.names) > 2):
@@ -87,11 +91,19 @@ class Page:
     def _lay_out_result(self) -> None:
         titles = (self.models.title(name) for name in self.models.pair)
         self.note = gr.HTML(elem_id="note")
-        self.captions = gr.HTML(words.captions(*titles), elem_id="captions")
-        self.slider = gr.ImageSlider(
-            label="Before and after", show_label=False, interactive=False, elem_id="slider",
-            max_height=660, buttons=["fullscreen"],
-        )  # fmt: skip
+        with gr.Row(elem_id="pictures"):
+            with gr.Column(min_width=300, elem_id="original"):
+                gr.HTML("<div class='captions'><span>The picture</span></div>")
+                self.photo = gr.Image(
+                    show_label=False, interactive=False, elem_id="photo", buttons=["fullscreen"], type="filepath",
+                    alt_text="The picture as it came",
+                )  # fmt: skip
+            with gr.Column(min_width=300, elem_id="answers"):
+                self.captions = gr.HTML(words.captions(*titles), elem_id="captions")
+                self.slider = gr.ImageSlider(
+                    label="Before and after", show_label=False, interactive=False, elem_id="slider",
+                    max_height=660, buttons=["fullscreen"],
+                )  # fmt: skip
         self.change = gr.HTML(elem_id="change")
         with gr.Row(elem_id="style"):
             self.opacity = gr.Slider(
@@ -109,7 +121,7 @@ class Page:
         style = [self.opacity, self.palette, self.outlines]
         given = [self.left, self.right, *style]
         shown = [
-            self.last, self.note, self.captions, self.slider, self.change, self.legend, self.timing,
+            self.last, self.note, self.captions, self.photo, self.slider, self.change, self.legend, self.timing,
             self.downloads, self.picture, self.gallery,
         ]  # fmt: skip
         run = {"show_progress_on": self.slider, "trigger_mode": "always_last", **INFERENCE, **_HIDDEN}
@@ -126,15 +138,15 @@ class Page:
 
     def on_picture(
         self,
-        record: dict[str, Any] | None,
+        record: Any,
         *given: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Sequence[Any]:
-        """An upload or a paste. A refused one is taken away; its sentence stays until the next picture."""
+        """An upload or a paste. A refused one is taken away, and the last answer stays below the sentence."""
         if record is None:
-            return [gr.skip()] * 10
-        shown = self._respond(Upload.from_record(record), given, progress)
-        return *shown, None if shown[0] is None else gr.skip(), gr.Gallery(selected_index=None)
+            return [gr.skip()] * 11
+        shown = self._respond(lambda: Upload.from_record(record, self.folder), given, progress)
+        return *shown, None if shown[0] is _REFUSED else gr.skip(), gr.Gallery(selected_index=None)
 
     def on_example(
         self,
@@ -143,56 +155,71 @@ class Page:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Sequence[Any]:
         """A picture of the gallery."""
-        return *self._respond(Upload.from_path(self.examples[event.index]), given, progress), None, gr.skip()
+
+        def chosen() -> Upload:
+            if event.index >= len(self.examples):
+                raise UserError("There is no such example: load the page again.")
+            return Upload.from_path(self.examples[event.index])
+
+        return *self._respond(chosen, given, progress), None, gr.skip()
 
     def on_load(self, *given: Any, progress: gr.Progress = gr.Progress()) -> Sequence[Any]:  # noqa: B008
-        """A visitor arrives: show what the page does on the first example."""
-        return *self._respond(Upload.from_path(self.examples[0]), given, progress), gr.skip(), gr.skip()
+        """A visitor arrives: show what the page does on the example that gained most."""
+        first = Upload.from_path(self.examples[self.first])
+        return *self._respond(lambda: first, given, progress), gr.skip(), gr.skip()
 
     def on_sides(
         self,
-        last: Answer | None,
+        last: Kept | None,
         *given: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Sequence[Any]:
         """Another model was picked for one side."""
         if last is None:
-            return [gr.skip()] * 10
-        return *self._respond(last.upload, given, progress), gr.skip(), gr.skip()
+            return [gr.skip()] * 11
+        upload = last.answer.upload
+        return *self._respond(lambda: upload, given, progress), gr.skip(), gr.skip()
 
-    def on_style(self, last: Answer | None, *style: Any) -> Sequence[Any]:
+    def on_style(self, last: Kept | None, *style: Any) -> Sequence[Any]:
         """Other colours for the same classes: no network runs."""
         if last is None:
             return [gr.skip()] * 2
-        return self._pictures(last, _style(*style)), words.legend(last, _style(*style))
+        with spoken():
+            result = last.read()
+            return self._overlays(result, _style(*style)), words.legend(result, _style(*style))
 
-    def on_downloads(self, last: Answer | None, *style: Any) -> list[str]:
+    def on_downloads(self, last: Kept | None, *style: Any) -> list[str]:
         """Files are written only for those who ask."""
-        return [] if last is None else files.downloads(self.files.GRADIO_CACHE, last, _style(*style))
+        with spoken():
+            return [] if last is None else files.downloads(self.folder, last.read(), _style(*style))
 
-    def _respond(self, upload: Upload, given: Sequence[Any], progress: gr.Progress) -> Sequence[Any]:
+    def _respond(
+        self, choose: Callable[[], Upload], given: Sequence[Any], progress: gr.Progress
+    ) -> Sequence[Any]:
         """New values of all that shows results; with a refused picture, of the sentence alone."""
         left, right, *style = given
-        try:
-            result = answer(self.models, upload, [left, right], progress)
-        except UserError as error:
-            return None, words.problem(str(error)), "", None, "", "", "", gr.Accordion(visible=False)
-        drawn = _style(*style)
-        return (
-            result,
-            "",
-            words.captions(self.models.title(left), self.models.title(right)),
-            self._pictures(result, drawn),
-            words.change(result),
-            words.legend(result, drawn),
-            words.timing(result, self.models),
-            gr.Accordion(open=False, visible=True),
-        )
+        with spoken():
+            try:
+                result = answer(self.models, choose(), [left, right], progress)
+            except UserError as error:
+                return [_REFUSED, words.problem(str(error)), *[gr.skip()] * 7]
+            drawn = _style(*style)
+            return (
+                Kept.write(self.folder, result),
+                words.problem(result.doubt),
+                words.captions(self.models.title(left), self.models.title(right)),
+                files.photo(self.folder, result),
+                self._overlays(result, drawn),
+                words.change(result),
+                words.legend(result, drawn),
+                words.timing(result, self.models),
+                gr.Accordion(open=False, visible=True),
+            )
 
-    def _pictures(self, result: Answer, style: Style) -> tuple[str, str]:
-        left, right = files.jpegs(self.slider.GRADIO_CACHE, result, style)
+    def _overlays(self, result: Answer, style: Style) -> tuple[str, str]:
+        left, right = files.jpegs(self.folder, result, style)
         return left, right
 
 
 def _style(opacity: float, palette: str, outlines: bool) -> Style:
-    return Style(min(100.0, max(0.0, float(opacity))) / 100, palette == _PALETTES[1], bool(outlines))
+    return Style(opacity / 100, palette == _PALETTES[1], outlines)

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +12,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
+from running_page import Running, running
 
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
-ROOT = Path(__file__).resolve().parents[2]
 LEVELS = 8  # brightness steps, each its own class
 
 
@@ -120,32 +114,13 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def page_url(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `python -m app` over the two tiny models, in its own process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("page") / "page.log"
-    cache = str(tmp_path_factory.mktemp("cache"))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": cache}
-    command = [sys.executable, "-m", "app", "--models", str(model_folder), "--port", str(port)]
-    with log.open("w") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        deadline = time.monotonic() + 300  # gradio takes seconds to import, on a busy machine a minute
-        while time.monotonic() < deadline:
-            if server.poll() is not None:
-                pytest.fail(f"the page ended: {log.read_text()}")
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            pytest.fail(f"the page did not start: {log.read_text()}")
-        yield url
-        assert "Traceback" not in log.read_text()
-    finally:
-        server.terminate()
-        server.wait(10)
+def served(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`python -m app` over the two tiny models."""
+    with running(model_folder, tmp_path_factory.mktemp("page")) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def page_url(served: Running) -> str:
+    """Its address."""
+    return served.url

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.answer import Style, Upload, answer
+from app.answer import Style, answer
 from app.models import PHOTO, Models
+from app.uploads import Upload
 from pipeline.edge.errors import ImageError, UserError
 from pipeline.edge.images import read_image
 from pipeline.edge.runtime import Segmenter

@@ -1,0 +1,294 @@
+"""What stands before gradio: the addresses that the page opens, who may use them, and an answer in words to the rest.
+
+gradio opens some sixty addresses, among them some that fetch other hosts' files or run functions past the queue. Here
+are those that this page needs; everything else is refused, and no fault of a request prints a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import sys
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.bodies import Events, parse, session_name
+from app.folder import Folder
+from app.limits import MAX_BODY, MAX_FILE, QUEUE_LENGTH
+from pipeline.edge.errors import UserError
+
+COOKIE = "mic_adapt_page"
+
+_API = "/gradio_api"
+_READ = (
+    r"/|/config/?|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/pwa_icon(/\d{1,4})?"
+    r"|/(static|assets|svelte)/[\w./@+-]+"
+    rf"|{_API}/(info/?|openapi\.json|app_id/?|startup-events|queue/status|heartbeat/[\w-]{{1,64}}|theme\.css)"
+    rf"|{_API}/(queue/data|upload_progress|call/\w{{1,64}}/\w{{1,64}})"
+)
+_FILE = re.compile(rf"{_API}/file=(?P<path>.+)", re.DOTALL)
+_CALL = re.compile(rf"{_API}/call/(?P<name>[^/]+)/?")
+_JOIN = re.compile(rf"{_API}/queue/join/?")
+_UPLOAD = re.compile(rf"{_API}/upload/?")
+_CANCEL = re.compile(rf"{_API}/cancel/?")
+_RESET = re.compile(rf"{_API}/reset/?")
+
+_SENTENCES = {
+    400: "The request cannot be read: its body, type or query is not what this address takes.",
+    403: "This is not open here.",
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    413: f"The upload is larger than {MAX_FILE // 1024**2} MB: make the picture smaller first.",
+    422: "The request lacks something that this address needs, or has it in another type.",
+    500: "The page failed on this request: send it again, or another.",
+    503: f"The page is busy, {QUEUE_LENGTH} requests wait: try again in a minute.",
+}
+_IN_STREAMS = {
+    b'"404: Not Found"': b'"There is no such request: it was answered already, or never came."',
+    b'"error":null': b'"error":"The page failed on this request: send it again, or another."',
+    b'"error": null': b'"error": "The page failed on this request: send it again, or another."',
+}
+
+
+class RefusedError(Exception):
+    """A request that gradio shall not see; the status and the sentence of its answer."""
+
+    def __init__(self, status: int, sentence: str | None = None) -> None:
+        super().__init__(sentence or _SENTENCES[status])
+        self.status = status
+
+
+class Guard:
+    """ASGI application around gradio's: lets checked requests through and answers all faults in one sentence."""
+
+    def __init__(self, app: ASGIApp, events: Events, folder: Folder, root_path: str = "") -> None:
+        self._app, self._events, self._folder, self._root = app, events, folder, root_path
+        self._token = secrets.token_urlsafe(16)
+        self._open: set[asyncio.Task[Any]] = set()
+        self._closing = False
+
+    def close(self) -> None:
+        """End the streams that browsers hold open: the server waits for them."""
+        self._closing = True
+        for task in self._open:
+            task.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            return await send({"type": "websocket.close", "code": 1008})
+        answer = _Answer(send, self._cookie(scope), plain=scope["path"].endswith("/upload"))
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            scope = {**scope, **self._below_root(scope)}
+            await self._app(*await self._checked(scope, receive), answer.send)
+        except RefusedError as refusal:
+            await answer.refuse(refusal.status, str(refusal))
+        except UserError as error:
+            await answer.refuse(400, str(error))
+        except ClientDisconnect:
+            pass
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            await answer.end()
+        except Exception as error:
+            if not answer.started:
+                print(
+                    f"{scope['method']} {scope['path'][:80]!r}: {type(error).__name__}: {error}"[:300],
+                    file=sys.stderr,
+                )
+            await answer.refuse(500, _SENTENCES[500])
+        finally:
+            self._open.discard(task)
+
+    def _below_root(self, scope: Scope) -> dict[str, Any]:
+        """The path without the proxy's prefix, for proxies that leave it and for whoever asks without a proxy."""
+        path = scope["path"]
+        if self._root and (path == self._root or path.startswith(self._root + "/")):
+            path = path[len(self._root) :] or "/"
+        return {"path": path, "raw_path": path.encode("utf-8", "surrogatepass"), "root_path": ""}
+
+    async def _checked(self, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
+        """The request as gradio may see it; raises RefusedError or UserError."""
+        path, method = scope["path"], scope["method"]
+        # Compressed streams could not be read below; an Origin without a Host is a case that gradio forgot.
+        dropped = {b"accept-encoding"} if path.startswith(_API) else set()
+        if not any(name == b"host" for name, _ in scope["headers"]):
+            dropped.add(b"origin")
+        scope = {**scope, "headers": [(n, v) for n, v in scope["headers"] if n not in dropped]}
+        if method == "OPTIONS":
+            return scope, receive
+        if method in ("GET", "HEAD"):
+            return self._readable(scope, path), receive
+        if method != "POST":
+            raise RefusedError(405)
+        if _UPLOAD.fullmatch(path):
+            return scope, self._upload(scope, receive)
+        matched = [p.fullmatch(path) for p in (_CALL, _JOIN, _CANCEL, _RESET)]
+        call, join, cancel, reset = matched
+        if not any(matched):
+            raise RefusedError(404)
+        body = parse(await _read(Request(scope, receive)))
+        if call:
+            clean = self._events.call(self._events.by_name(call["name"]), body, self._folder)
+            clean.pop("trigger_id", None)
+        elif join:
+            clean = self._join(scope, body)
+        elif cancel:
+            clean = {
+                "session_hash": session_name(body.get("session_hash")),
+                "event_id": session_name(body.get("event_id")),
+                "fn_index": self._events.by_number(body.get("fn_index")).id,
+            }
+        else:
+            assert reset
+            clean = {"event_id": session_name(body.get("event_id"))}
+        return _with_body(scope, receive, clean)
+
+    def _readable(self, scope: Scope, path: str) -> Scope:
+        file = _FILE.fullmatch(path)
+        if file:
+            if self._folder.holds(file["path"]) is None:
+                raise RefusedError(403)
+        elif not re.fullmatch(_READ, path) or ".." in path:
+            raise RefusedError(404)
+        return scope
+
+    def _join(self, scope: Scope, body: dict[str, Any]) -> dict[str, Any]:
+        event = self._events.by_number(body.get("fn_index"))
+        if not event.public and not secrets.compare_digest(_cookie(scope) or "", self._token):
+            raise RefusedError(
+                403, "This function belongs to the page: load the page again, or use /segment or /compare."
+            )
+        session = session_name(body.get("session_hash"))
+        return {**self._events.call(event, body, self._folder), "fn_index": event.id, "session_hash": session}
+
+    def _upload(self, scope: Scope, receive: Receive) -> Receive:
+        """A body that ends the request once it is longer than a file may be."""
+        headers = dict(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > MAX_FILE + MAX_BODY:
+            raise RefusedError(413)
+        if not headers.get(b"content-type", b"").startswith(b"multipart/form-data"):
+            raise RefusedError(
+                400, "An upload is sent as multipart/form-data, with the picture in the field files."
+            )
+        self._folder.make_room(int(declared))
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_FILE + MAX_BODY:
+                raise RefusedError(413)
+            return message
+
+        return limited
+
+    def _cookie(self, scope: Scope) -> bytes | None:
+        """The page's own sign, given to whoever loads it; scripts of other sites do not carry it."""
+        if scope["type"] == "http" and self._below_root(scope)["path"] == "/" and scope["method"] == "GET":
+            return f"{COOKIE}={self._token}; Path=/; HttpOnly; SameSite=Lax".encode()
+        return None
+
+
+class _Answer:
+    """What goes back: gradio's answer, or one sentence in its place."""
+
+    def __init__(self, send: Send, cookie: bytes | None, plain: bool) -> None:
+        self._send, self._cookie, self._plain = send, cookie, plain
+        self.started = self._stream = self._replaced = self._ended = False
+
+    async def send(self, message: Message) -> None:
+        """gradio's messages; what it says of faults is replaced by words."""
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400:
+                self._replaced = True
+                known = message["status"] if message["status"] in _SENTENCES else 400
+                return await self.refuse(message["status"], _SENTENCES[known])
+            headers = list(message["headers"])
+            self._stream = any(
+                n == b"content-type" and v.startswith(b"text/event-stream") for n, v in headers
+            )
+            if self._cookie:
+                headers.append((b"set-cookie", self._cookie))
+            self.started = True
+            return await self._send({**message, "headers": headers})
+        if self._replaced or self._ended:
+            return None
+        if message["type"] == "http.response.body":
+            if self._stream:
+                message = {**message, "body": _in_words(message.get("body", b""))}
+            self._ended = not message.get("more_body", False)
+        return await self._send(message)
+
+    async def refuse(self, status: int, sentence: str) -> None:
+        """One sentence, unless an answer is under way, which is ended."""
+        if self.started:
+            return await self.end()
+        self.started = self._ended = True
+        said = {"detail": sentence, "error": sentence}
+        response = PlainTextResponse(sentence) if self._plain else JSONResponse(said)
+        await self._send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
+        return await self._send({"type": "http.response.body", "body": response.body})
+
+    async def end(self) -> None:
+        """The end of what is under way."""
+        if not self.started:
+            return await self.refuse(503, "The page is ending.")
+        if not self._ended:
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": b""})
+        return None
+
+
+def _in_words(chunk: bytes) -> bytes:
+    for theirs, ours in _IN_STREAMS.items():
+        chunk = chunk.replace(theirs, ours)
+    return chunk
+
+
+def _cookie(scope: Scope) -> str | None:
+    text = b"; ".join(v for n, v in scope["headers"] if n == b"cookie").decode("latin-1")
+    try:
+        morsel = SimpleCookie(text).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+async def _read(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise RefusedError(413, f"The request's body is larger than {MAX_BODY // 1024} KB.")
+    return body
+
+
+def _with_body(scope: Scope, receive: Receive, content: dict[str, Any]) -> tuple[Scope, Receive]:
+    """The request with `content` as its body."""
+    body = json.dumps(content).encode()
+    theirs = [
+        (n, v)
+        for n, v in scope["headers"]
+        if n not in (b"content-length", b"content-type", b"transfer-encoding")
+    ]
+    ours = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def ours_first() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return {**scope, "headers": theirs + ours}, ours_first
