@@ -8,19 +8,39 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError, features
 
+from pipeline.edge.depth import eight_bit, raw_mode
 from pipeline.edge.errors import ImageError
 from pipeline.edge.files import require_file
+from pipeline.edge.unread import is_raw, known_as
 
 MAX_PIXELS = 178_000_000
 MEAN_COLOUR = (124, 116, 104)
 SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+    {
+        ".apng",
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".j2c",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpf",
+        ".jpg",
+        ".jpx",
+    }
+    | {".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
 # Only plain raster decoders: Pillow's EPS reader, for one, would start another program.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+_FORMATS += tuple(
+    name for name, library in (("AVIF", "avif"), ("JPEG2000", "jpg_2000")) if features.check(library)
+)
 _KINDS = "JPEG, PNG, WebP, TIFF, BMP, GIF or PPM"
 _BEHIND_ALPHA = (128, 128, 128)
 
@@ -36,14 +56,17 @@ _TURN = {
 }
 
 
-def read_image(source: str | Path | bytes, name: str | None = None) -> np.ndarray:
+def read_image(
+    source: str | Path | bytes, name: str | None = None, notes: list[str] | None = None
+) -> np.ndarray:
     """Decode a picture to uint8 (H, W, 3) RGB, turned upright by its EXIF orientation.
 
-    Alpha is laid over mid-grey, 16-bit grey is scaled to 8 bit, of an animation the first frame is taken.
+    Alpha is laid over mid-grey, deeper pictures are scaled to 8 bits, of several pages or frames the first is taken;
+    what in this may surprise is added to `notes`.
     `name` is what errors call it: by default its path, or "The picture" for bytes.
     Raises ImageError (one sentence) for no picture, a broken one, one below 2 x 2 or above MAX_PIXELS.
     """
-    return _decode(source, name, MAX_PIXELS, None)[0]
+    return _decode(source, name, MAX_PIXELS, None, [] if notes is None else notes)[0]
 
 
 def read_reduced(
@@ -54,7 +77,7 @@ def read_reduced(
     A picture 4 times as long or longer is reduced, to no less than twice `enough`; a JPEG while it is decoded.
     Returns it and the (height, width) that it had. Raises ImageError as read_image, above `max_pixels` undecoded.
     """
-    return _decode(source, name, max_pixels, enough)
+    return _decode(source, name, max_pixels, enough, [])
 
 
 def fit_size(
@@ -111,11 +134,16 @@ def enlarge_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _decode(
-    source: str | Path | bytes, name: str | None, max_pixels: int, enough: int | None
+    source: str | Path | bytes, name: str | None, max_pixels: int, enough: int | None, notes: list[str]
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """The picture, whole or reduced to twice `enough`, and its (height, width) in the file, upright."""
     name = name or ("The picture" if isinstance(source, bytes) else str(source))
+    path = None if isinstance(source, bytes) else Path(source)
+    if path and is_raw(path):
+        raise ImageError(f"{name} is a camera's raw file: develop it to JPEG or PNG first.")
     stream = _open(source, name)
+    head = stream.read(24)
+    stream.seek(0)
     # Pillow would warn of large pictures (our own limit is checked below, before decoding) and of bad EXIF.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -127,13 +155,19 @@ def _decode(
                 image.draft(
                     None, (image.width // times, image.height // times)
                 )  # decoders of JPEG alone heed it
+            raw = raw_mode(image)
             image.load()
-            picture = np.array(_to_rgb(_upright(image if enough is None else _reduce(image, enough))))
+            if image.format != "MPO" and getattr(image, "is_animated", False):
+                notes.append("it has several pages or frames: the first is taken")
+            plain = eight_bit(image, raw, stream, notes)
+            picture = np.array(_to_rgb(_upright(plain if enough is None else _reduce(plain, enough))))
             return picture, ((long, short) if picture.shape[0] > picture.shape[1] else (short, long))
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that can be read: use {_KINDS}.") from None
+        known = known_as(path, head)
+        do = f", but {known}: convert it to" if known else ": use"
+        raise ImageError(f"{name} is not a picture that can be read{do} {_KINDS}.") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} has more than {_megapixels(max_pixels)}: make it smaller first.") from None
     except MemoryError:
@@ -180,8 +214,6 @@ def _reduce(image: Image.Image, enough: int) -> Image.Image:
         return image
     if image.mode in ("1", "P"):  # entries of a palette have no mean
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode.startswith("I;16"):
-        return image.convert("I").reduce(times).convert("I;16")
     return image.reduce(times)
 
 
@@ -196,22 +228,12 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _eight_bit(image).convert("RGB")
+    if image.mode == "LAB":
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, "LAB", "RGB"))  # type: ignore[return-value]
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
         behind = Image.new("RGB", image.size, _BEHIND_ALPHA)
         behind.paste(coloured, mask=coloured.getchannel("A"))
         return behind
     return image.convert("RGB")
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Deep grey to mode L; full scale is 65535, or for modes I and F 1 or 255 where nothing exceeds that."""
-    values = np.nan_to_num(np.asarray(image, np.float32))
-    peak, full = float(values.max()), 65535.0
-    if image.mode == "F" and peak <= 1:
-        full = 1.0
-    elif image.mode in ("I", "F") and peak <= 255:
-        full = 255.0
-    return Image.fromarray(np.clip(values * (255.0 / full) + 0.5, 0, 255).astype(np.uint8))

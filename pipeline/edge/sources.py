@@ -14,11 +14,8 @@ from typing import BinaryIO, Literal
 from pipeline.edge.addresses import file_name, is_address, masked, scheme
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import SUFFIXES
+from pipeline.edge.unread import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"}
-    | {".webm", ".wmv"}
-)
 # Where <name>.json would be the coco.json of all pictures, or the masks of another one.
 _MEANS_ANOTHER = re.compile(r"^picture (coco|.*_rle)$", re.IGNORECASE)
 _WILDCARD = re.compile(r"[*?\[]")

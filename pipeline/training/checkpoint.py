@@ -15,7 +15,7 @@ from pipeline.edge.errors import UserError
 
 LAST = "last.pt"
 TRAINING_CODE = ("data", "data/formats", "networks", "adaptation", "training")
-TRAINING_CODE += ("train.py", "randomness.py", "edge/images.py")
+TRAINING_CODE += ("train.py", "randomness.py", "edge/images.py", "edge/depth.py", "edge/unread.py")
 
 
 def code_version() -> str:

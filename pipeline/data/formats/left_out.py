@@ -9,15 +9,13 @@ from pathlib import Path
 from pipeline.data.folder import Walked
 from pipeline.data.formats.listing import Listing, some
 from pipeline.edge.images import SUFFIXES
+from pipeline.edge.unread import UNREAD_SUFFIXES, VIDEO_SUFFIXES
 
-# Pictures, films and archives that nothing here decodes.
-_UNREAD = frozenset(
-    {".avif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".wdp"}
-    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".nef", ".nrw", ".orf", ".pef"}
-    | {".raf", ".raw", ".rw2", ".rwl", ".srw", ".x3f", ".apng", ".dds", ".dib", ".eps", ".exr", ".hdr"}
-    | {".ico", ".jpe", ".mpo", ".pam", ".pbm", ".pcx", ".pdf", ".psd", ".qoi", ".sgi", ".svg", ".tga"}
+# Pictures, films, arrays and archives that nothing here decodes.
+_UNREAD = VIDEO_SUFFIXES | frozenset(
+    {*UNREAD_SUFFIXES, ".eps", ".pdf", ".raw", ".svg"}
     | {".npy", ".npz", ".mat", ".h5", ".hdf5", ".lmdb", ".tfrecord", ".7z", ".bz2", ".gz", ".rar"}
-    | {".tar", ".tgz", ".xz", ".zip", ".zst", ".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm", ".wmv"}
+    | {".tar", ".tgz", ".xz", ".zip", ".zst"}
 )
 _NO_PICTURES = frozenset(
     {".cfg", ".csv", ".db", ".geojson", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".log", ".md"}
