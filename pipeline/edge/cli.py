@@ -64,10 +64,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="INPUT",
         help="picture, video (needs mic-adapt[video]), folder (recursive), quoted pattern such as "
-        "'shots/**/*.jpg', number of a camera, address (rtsp, http, ...), or - for any of these on stdin, one a line",
+        "'shots/**/*.jpg', number of a camera, address (rtsp, http, ...), or - for files, folders and addresses on "
+        "stdin, one a line",
     )
-    predict.add_argument("--model", required=True, type=Path, help="the .onnx file")
-    predict.add_argument("--out", required=True, type=Path, help="folder for the results; made if absent")
+    predict.add_argument(
+        "-0", "--null", action="store_true", help="what is on stdin ends with a NUL each, as of find -print0"
+    )
+    predict.add_argument("--model", required=True, type=_path, help="the .onnx file")
+    predict.add_argument("--out", required=True, type=_path, help="folder for the results; made if absent")
     predict.add_argument(
         "--save",
         type=_save_list,
@@ -153,6 +157,12 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: name one")
+    return Path(text)
+
+
 def _save_list(text: str) -> tuple[str, ...]:
     items = tuple(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
     unknown = [item for item in items if item not in _SAVE]
@@ -186,16 +196,17 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pipeline.edge.container import require_pyav
+    from pipeline.edge.container import without_pyav
     from pipeline.edge.predict import AT_ONCE, predict
     from pipeline.edge.runtime import Segmenter
     from pipeline.edge.sources import plan
     from pipeline.edge.video import Recording
 
-    sources = plan(arguments.inputs, arguments.out, sys.stdin.buffer)
-    video = next((source for source in sources if source.kind != "picture"), None)
-    if video is not None:
-        require_pyav(video.name)
+    stdin = None if sys.stdin is None else sys.stdin.buffer
+    planned = plan(arguments.inputs, arguments.out, stdin, arguments.null)
+    sources = without_pyav(planned.sources)
+    for note in planned.notes:
+        say(f"note: {note}")
     machine = arguments.provider, arguments.threads, arguments.allow_cpu
     segmenter = Segmenter(arguments.model, *machine, at_once=AT_ONCE)
     safe = arguments.palette == "safe"

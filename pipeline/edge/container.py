@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -28,12 +29,15 @@ _FIX = "copy or save it again"
 _CUT_SECONDS = 0.5  # streams of sound files end that much before what their header says
 
 
-def require_pyav(name: str) -> None:
-    """Raises UserError where PyAV is missing; `name` is the video that needs it."""
-    try:
-        import av  # noqa: F401
-    except ImportError:
-        raise UserError(f"{name} is a video, which needs PyAV: pip install mic-adapt[video].") from None
+def without_pyav(sources: list[Source]) -> list[Source]:
+    """`sources` with a fault for each video where PyAV is missing. Raises UserError where they are nothing else."""
+    videos = [source for source in sources if source.kind != "picture"]
+    if not videos or importlib.util.find_spec("av") is not None:
+        return sources
+    told = "{} is a video, which needs PyAV: pip install mic-adapt[video]."
+    if len(videos) == len(sources):
+        raise UserError(told.format(videos[0].name))
+    return [s if s.kind == "picture" else replace(s, fault=told.format(s.name)) for s in sources]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
+from pipeline.edge.log import LOG, ends_whole, read_log
 from pipeline.edge.results import cannot_write
 from pipeline.edge.sources import Source
-
-LOG = ".mic-edge.jsonl"
+from pipeline.edge.streams import say
 
 Stamp = list[int]
 
@@ -28,16 +27,14 @@ class Finished:
         self._out = out
         self._made_by = made_by
         self._every = every
-        self._entries: dict[str, dict[str, Any]] = {}
-        path = out / LOG
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                self._entries[entry["key"]] = entry
-            except (ValueError, KeyError, TypeError):
-                continue  # a line that a crash cut off
-        self._before = "\n" if text and not text.endswith("\n") else ""
+        self._entries, damaged = read_log(out)
+        if damaged:
+            lines = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
+            say(f"warning: {out / LOG} is damaged in line {lines}: what stood there is done again.")
+        self._before = b"" if ends_whole(out) else b"\n"
+        self._append(
+            b""
+        )  # a run is known by its log, also before anything is done; and one that cannot write ends here
 
     def holds(self, source: Source, save: tuple[str, ...]) -> bool:
         """Whether all that `save` names is there, made by the same model from the input as it is now."""
@@ -49,7 +46,7 @@ class Finished:
             and (source.kind == "picture" or entry.get("every", 1) == self._every)
             and entry.get("stamp") == stamp(source.path)
             and set(save) <= set(entry.get("outputs", ()))
-            and all((self._out / entry["outputs"][kind]).exists() for kind in save)
+            and all(os.path.exists(self._out / entry["outputs"][kind]) for kind in save)
         )
 
     def pictures(self, kind: str) -> list[Path]:
@@ -68,13 +65,17 @@ class Finished:
             "every": self._every,
             "outputs": {kind: os.path.relpath(path, self._out) for kind, path in outputs.items()},
         }
+        self._append(self._before + json.dumps(entry).encode() + b"\n")
+        self._before = b""
+        self._entries[entry["key"]] = entry
+
+    def _append(self, line: bytes) -> None:
         try:
-            with (self._out / LOG).open("a", encoding="utf-8") as log:
-                log.write(self._before + json.dumps(entry) + "\n")
+            self._out.mkdir(parents=True, exist_ok=True)
+            with (self._out / LOG).open("ab") as log:
+                log.write(line)
         except OSError as error:
             raise cannot_write(self._out / LOG, error) from None
-        self._before = ""
-        self._entries[entry["key"]] = entry
 
     def _key(self, source: Source) -> str:
         return f"{source.kind} {os.path.relpath(source.target, self._out)}"

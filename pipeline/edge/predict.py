@@ -22,7 +22,7 @@ from pipeline.edge.finished import Finished, Stamp, stamp
 from pipeline.edge.images import read_image
 from pipeline.edge.overlap import abreast, ahead, behind
 from pipeline.edge.progress import Progress
-from pipeline.edge.results import SHAPES, beside, findings, shapes_json, write_atomic
+from pipeline.edge.results import SHAPES, beside, findings, remove_abandoned, shapes_json, write_atomic
 from pipeline.edge.runtime import Prepared, RawOutput, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.edge.video import Recording, predict_video
@@ -61,6 +61,7 @@ def predict(
     whole_set = save is not None and "coco" in save
     if save is not None:  # coco.json is put together of the pictures' masks
         save = tuple(dict.fromkeys("rle" if item == "coco" else item for item in save))
+    remove_abandoned(out)
     finished = Finished(out, hashlib.sha256(settings.encode()).hexdigest(), recording.every)
     to_do = [s for s in sources if overwrite or not finished.holds(s, save or _SAVE[s.kind])]
     pictures = [s for s in to_do if s.kind == "picture"]
@@ -93,6 +94,7 @@ class _Loaded:
     image: np.ndarray
     prepared: Prepared
     read_milliseconds: float
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,14 @@ def _load(sources: list[Source], segmenter: Segmenter) -> Iterator[_Loaded | _Fa
     for source in sources:
         start = time.perf_counter()
         seen = stamp(source.path)
+        if source.fault:
+            yield _Failed(source, source.fault)
+            continue
         try:
-            image = read_image(source.path)
+            warnings: list[str] = []
+            image = read_image(source.path, notes=warnings)
             read = (time.perf_counter() - start) * 1000
-            loaded = _Loaded(source, seen, image, segmenter.prepare(image), read)
+            loaded = _Loaded(source, seen, image, segmenter.prepare(image), read, warnings)
         except Exception as error:  # decoders have no types of their own
             yield _Failed(source, sentence(error, source.path))
         else:
@@ -190,6 +196,7 @@ def _save(
         "width": width,
         **findings(result, picture.read_milliseconds),
         **model,
+        **({"warnings": picture.warnings} if picture.warnings else {}),
     }
     if "json" in save:  # last: where it stands, the picture's other results are complete
         write_atomic(Path(outputs["json"]), (json.dumps(record) + "\n").encode())

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.edge.streams import is_terminal, say, write_line
 
-_SHOWN_FAILURES = 20
+_SHOWN = 20
 _EVERY_SECONDS = 0.1
 _EVERY_SECONDS_IN_A_LOG = 10.0
 
@@ -24,6 +24,7 @@ class Progress:
         self._done = Counter[str]()
         self.failures: list[tuple[str, str]] = []
         """(input, sentence)"""
+        self._warnings: list[str] = []
         self._terminal = is_terminal()
         self._every = _EVERY_SECONDS if self._terminal else _EVERY_SECONDS_IN_A_LOG
         self._start = self._shown = time.monotonic()
@@ -40,6 +41,7 @@ class Progress:
         self._done[kind] += 1
         if "error" in record:
             self.failures.append((record["input"], record["error"]))
+        self._warnings += [f"{record['input']}: {told}" for told in record.get("warnings", ())]
         done, total = self._done["picture"], self._total["picture"]
         if kind == "picture" and self._is_time():
             seconds = time.monotonic() - self._start
@@ -59,10 +61,14 @@ class Progress:
 
     def end(self, out: Path, failures_file: Path) -> None:
         """The failures (the first of them; all are in `failures_file`) and the sum."""
-        for _, sentence in self.failures[:_SHOWN_FAILURES]:
+        for told in self._warnings[:_SHOWN]:
+            say(f"warning: {told}")
+        if len(self._warnings) > _SHOWN:
+            say(f"and {len(self._warnings) - _SHOWN} more warnings, see the lines on stdout")
+        for _, sentence in self.failures[:_SHOWN]:
             say(f"error: {sentence}")
-        if len(self.failures) > _SHOWN_FAILURES:
-            say(f"and {len(self.failures) - _SHOWN_FAILURES} more errors, see {failures_file}")
+        if len(self.failures) > _SHOWN:
+            say(f"and {len(self.failures) - _SHOWN} more errors, see {failures_file}")
         counts = [f"{n} {kind}{'s' * (n != 1)}" for kind, n in self._total.items() if n] or ["nothing to do"]
         parts = [f"{' and '.join(counts)} in {_duration(time.monotonic() - self._start)}"]
         if self._already_done:

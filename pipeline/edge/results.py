@@ -6,6 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ SHAPES = {"rle": "_rle.json", "polygons": "_polygons.geojson"}
 """What `--save` calls them and how their files end."""
 _OF_THE_NAME = {errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _OF_THE_NAME |= {errno.ENOTDIR, errno.ENOTEMPTY}
+_PART = re.compile(r"\..+\.(\d+)\.part", re.DOTALL)
 
 
 def beside(target: Path, ending: str) -> Path:
@@ -31,6 +34,31 @@ def beside(target: Path, ending: str) -> Path:
 def part(path: Path) -> Path:
     """Where a file or folder is made before it is renamed to `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def remove_abandoned(out: Path) -> None:
+    """Files and folders half made by runs that were killed: their processes are gone, or had our number before us."""
+    for folder, folders, files in os.walk(out):
+        for name in (*folders, *files):
+            if (made_by := _PART.fullmatch(name)) and not _is_alive(int(made_by[1])):
+                path = Path(folder, name)
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folders[:] = [name for name in folders if not _PART.fullmatch(name)]
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    if os.name == "nt":  # where to ask a process is to interrupt it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -58,6 +58,8 @@ def predict_video(
     the recording ("interrupted"), which is kept.
     """
     record: dict[str, Any] = {"input": source.name}
+    if source.fault:
+        return record | {"error": source.fault}
     try:
         with _opened(source, recording) as reader:
             record |= _segmented(source, reader, segmenter, save, safe, model, progress, recording) | model

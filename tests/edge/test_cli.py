@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.cli import _parser, main
-from pipeline.edge.finished import LOG
+from pipeline.edge.log import LOG
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = "overlay,index,confidence,json"
@@ -168,7 +168,7 @@ def test_mistakes_are_sentences_with_their_exit_code(
         assert says in captured.err
         assert "error: " in captured.err
         assert not captured.out
-    assert not out.exists()
+    assert [path.name for path in out.iterdir()] == [LOG]
 
 
 def test_info_shows_the_manifest(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

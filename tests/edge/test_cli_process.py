@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.edge.finished import LOG
+from pipeline.edge.log import LOG
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = "overlay,index,confidence,json"

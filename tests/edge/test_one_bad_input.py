@@ -90,8 +90,8 @@ def test_whatever_a_picture_raises_it_fails_alone(
     honest_read, honest_prepare, honest_finish = predict.read_image, Segmenter.prepare, Segmenter.finish
     honest_overlay = render.overlay
 
-    def read(path: Path) -> np.ndarray:
-        image = honest_read(path)
+    def read(path: Path, notes: list[str]) -> np.ndarray:
+        image = honest_read(path, notes=notes)
         raise_for(image.shape[1])
         return image
 

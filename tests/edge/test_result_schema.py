@@ -59,6 +59,9 @@ def lines(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> list[di
     inputs, out = folder / "in", folder / "out"
     inputs.mkdir()
     Image.new("RGB", (60, 40), (250, 0, 0)).save(inputs / "a.png")
+    Image.new("L", (60, 40)).save(
+        inputs / "two.gif", save_all=True, append_images=[Image.new("L", (60, 40), 9)]
+    )
     (inputs / "text.png").write_text("no picture")
     whole = write_clip(inputs / "b.mp4", range(0, 400, 40), audio="aac")
     (inputs / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])

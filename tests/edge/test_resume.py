@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.edge.cli import main
-from pipeline.edge.finished import LOG
+from pipeline.edge.log import LOG
 
 Run = Callable[..., tuple[int, list[str], str]]
 

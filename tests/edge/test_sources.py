@@ -24,7 +24,7 @@ def shots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(*inputs: str, out: str = "out", stdin: bytes = b"") -> list[tuple[str, str, str]]:
-    sources = plan(list(inputs), Path(out), io.BytesIO(stdin))
+    sources = plan(list(inputs), Path(out), io.BytesIO(stdin)).sources
     return [(s.kind, str(s.path), os.path.relpath(s.target, out)) for s in sources]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.edge import video_writer
 from pipeline.edge.cli import main
 from pipeline.edge.errors import BadModel
-from pipeline.edge.finished import LOG
+from pipeline.edge.log import LOG
 from pipeline.edge.runtime import Segmenter
 
 STEADY = range(0, 800, 40)
@@ -175,7 +175,7 @@ def test_a_model_that_fails_leaves_nothing(tmp_path: Path, run, monkeypatch: pyt
     code, records, errors = run(clip, "--save", "overlay,index,json")
     assert (code, records) == (3, [])
     assert "error: it broke" in errors
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [LOG]
 
 
 def test_without_pyav_the_extra_is_named(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
