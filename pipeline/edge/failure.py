@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.edge.backend import reason
 from pipeline.edge.errors import BadModel, CannotWrite, ProviderMissing, UserError
-from pipeline.edge.results import write_atomic
+from pipeline.edge.results import cannot_write, write_atomic
 from pipeline.edge.streams import one_line
 
 FAILURES = "failures.txt"
@@ -32,4 +32,7 @@ def list_failures(failures: list[tuple[str, str]], out: Path) -> None:
         lines = "".join(f"{one_line(name)}\t{one_line(told)}\n" for name, told in failures)
         write_atomic(path, lines.encode(errors="surrogateescape"))
     else:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from None
