@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.bodies import Events, parse, session_name
 from app.folder import Folder
-from app.limits import MAX_BODY, MAX_FILE, QUEUE_LENGTH
+from app.limits import MAX_ARRIVING, MAX_BODY, MAX_FILE, QUEUE_LENGTH
 from pipeline.edge.errors import UserError
 
 COOKIE = "mic_adapt_page"
@@ -72,6 +72,8 @@ class Guard:
         self._token = secrets.token_urlsafe(16)
         self._open: set[asyncio.Task[Any]] = set()
         self._closing = False
+        self._arriving: dict[Receive, int] = {}
+        """Bytes of each upload under way."""
 
     def close(self) -> None:
         """End the streams that browsers hold open: the server waits for them."""
@@ -89,8 +91,9 @@ class Guard:
         assert task is not None
         self._open.add(task)
         try:
-            scope = {**scope, **self._below_root(scope)}
-            await self._app(*await self._checked(scope, receive), answer.send)
+            scope, checked = await self._checked({**scope, **self._below_root(scope)}, receive)
+            receive = checked
+            await self._app(scope, receive, answer.send)
         except RefusedError as refusal:
             await answer.refuse(refusal.status, str(refusal))
         except UserError as error:
@@ -110,6 +113,7 @@ class Guard:
             await answer.refuse(500, _SENTENCES[500])
         finally:
             self._open.discard(task)
+            self._arriving.pop(receive, None)
 
     def _below_root(self, scope: Scope) -> dict[str, Any]:
         """The path without the proxy's prefix, for proxies that leave it and for whoever asks without a proxy."""
@@ -176,14 +180,17 @@ class Guard:
     def _upload(self, scope: Scope, receive: Receive) -> Receive:
         """A body that ends the request once it is longer than a file may be."""
         headers = dict(scope["headers"])
-        declared = headers.get(b"content-length", b"0")
+        declared = headers.get(b"content-length", b"%d" % MAX_FILE)  # a body sent in chunks does not say
         if not declared.isdigit() or int(declared) > MAX_FILE + MAX_BODY:
             raise RefusedError(413)
         if not headers.get(b"content-type", b"").startswith(b"multipart/form-data"):
             raise RefusedError(
                 400, "An upload is sent as multipart/form-data, with the picture in the field files."
             )
-        self._folder.make_room(int(declared))
+        arriving = int(declared) + sum(self._arriving.values())
+        if arriving > MAX_ARRIVING:
+            raise RefusedError(503, "Too many pictures are on their way: try again in a minute.")
+        self._folder.make_room(arriving)
         received = 0
 
         async def limited() -> Message:
@@ -194,6 +201,7 @@ class Guard:
                 raise RefusedError(413)
             return message
 
+        self._arriving[limited] = int(declared)
         return limited
 
     def _cookie(self, scope: Scope) -> bytes | None:

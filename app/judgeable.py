@@ -25,7 +25,7 @@ MIN_KURTOSIS = 5.0
 """Of the steps between neighbouring pixels at 128 x 128: objects have few sharp edges among many flat places; noise of
 any colour has 3, a ramp 1."""
 
-MAX_THREE_WAVES = 0.995
+MAX_THREE_WAVES = 0.9995
 """Share of the contrast that three products of a row and a column explain: stripes, checks and gradients."""
 
 

@@ -17,6 +17,8 @@ MAX_PIXELS = 64_000_000
 MAX_FILE = 100 * 1024**2
 """Bytes of one upload; enough for a 60-megapixel PNG photo."""
 
+MAX_ARRIVING = 1024**3
+"""Bytes of all uploads under way; further ones are told that the page is busy."""
 
 MAX_BODY = 64 * 1024
 """Bytes of a request that is no upload."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import secrets
 import signal
 import socket
@@ -19,10 +21,14 @@ from pipeline.edge.errors import UserError
 _GRACE = 3
 """Seconds that a running request has to end."""
 
+_MMAP_THRESHOLD, _MEBIBYTE = -3, 2**20
+"""The first one is of glibc's malloc.h."""
+
 
 def serve(models: Models, host: str, port: int, share: bool = False, root_path: str = "") -> None:
     """Serve the page until a signal ends it; raises UserError for an address that cannot be used."""
     root = _root(root_path)
+    _give_back_freed_memory()
     with _bound(host, port) as listening:
         parent = os.environ.get("GRADIO_TEMP_DIR")
         with Folder(Path(parent) if parent else None, MAX_KEPT, MAX_AGE) as folder, _Environment(folder):
@@ -63,10 +69,20 @@ def _run(models: Models, folder: Folder, listening: socket.socket, share: bool, 
             await super().startup(sockets)
             print(f"The page is at {_address(listening, share)}{_behind(root)} (Ctrl-C ends it).", flush=True)
 
-    server = Server(uvicorn.Config(guard, log_level="warning", ws="none", timeout_graceful_shutdown=_GRACE))
+    server = Server(
+        uvicorn.Config(
+            guard, log_level="warning", ws="none", timeout_graceful_shutdown=_GRACE, timeout_keep_alive=60
+        )
+    )
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is _stop:
         signal.signal(signal.SIGHUP, server.handle_exit)  # uvicorn takes the other two itself
     server.run([listening])
+
+
+def _give_back_freed_memory() -> None:
+    """Have glibc return every freed picture: else it takes the first large one as a sign to keep all that follow."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _MEBIBYTE)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,12 @@ class Running:
     temp: Path
     """The folder that its own temporary folder lies in."""
 
-    def memory(self) -> int:
-        """Bytes of the process's resident memory, where the system tells."""
+    def memory(self, what: str = "VmRSS") -> int:
+        """Bytes of the process's memory now, or of its peak ("VmHWM"), where the system tells."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.is_file():
             pytest.skip("only Linux tells a process's memory")
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in status.read_text().splitlines() if line.startswith(what))
         return int(line.split()[1]) * 1024
 
     def folders(self) -> list[Path]:
@@ -49,12 +49,12 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    models: Path, folder: Path, *options: str, port: int | None = None, **variables: str
+    models: Path, folder: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
     """`python -m app` over these models, answering; ended afterwards, without a traceback in its log."""
-    port = port or free_port()
+    port = free_port()
     log, temp = folder / "page.log", folder / "temp"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(temp)} | variables
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(temp), **(variables or {})}
     command = [sys.executable, "-m", "app", "--models", str(models), "--port", str(port), *options]
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)

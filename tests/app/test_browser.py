@@ -161,27 +161,35 @@ def test_a_picture_that_is_no_street_says_so(page: Page, tmp_path: Path) -> None
     page.screenshot(path=tmp_path / "black_page.png", full_page=True)
 
 
-def test_the_picture_is_as_large_as_its_answers(page: Page) -> None:
+@pytest.mark.parametrize("size", [None, (320, 200), (1000, 2400), (2000, 500)], ids=str)
+def test_the_picture_is_as_large_as_its_answers(
+    page: Page, tmp_path: Path, size: tuple[int, int] | None
+) -> None:
+    """At the start, and for small, upright and wide pictures."""
+    if size is not None:
+        Image.linear_gradient("L").resize(size).convert("RGB").save(tmp_path / "picture.png")
+        upload(page, tmp_path / "picture.png")
+        expect(page.locator("#timing")).to_contain_text("picture.png", timeout=PATIENCE)
     loaded(page)
     page.wait_for_function("document.querySelector('#photo img').naturalWidth > 0")
     photo, answer = (page.locator(f"{place} img").first.bounding_box() for place in ("#photo", "#slider"))
+    page.screenshot(path=tmp_path / "sizes.png", full_page=True)
     assert photo is not None
     assert answer is not None
     assert photo["width"] == pytest.approx(answer["width"], rel=0.03)
     assert photo["height"] == pytest.approx(answer["height"], rel=0.03)
+    assert no_sideways_scroll(page)
 
 
 def test_ctrl_v_pastes_anywhere(page: Page, photo: Path) -> None:
-    """The event that a browser makes of Ctrl+V, with the picture on its clipboard."""
-    page.locator("body").evaluate(
-        """async (body, bytes) => {
-            const data = new DataTransfer();
-            data.items.add(new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" }));
-            body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-        }""",
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async (bytes) => navigator.clipboard.write([
+            new ClipboardItem({ "image/png": new Blob([new Uint8Array(bytes)], { type: "image/png" }) })])""",
         list(photo.read_bytes()),
     )
-    expect(page.locator("#timing")).to_contain_text("pasted.png, 320 × 200", timeout=PATIENCE)
+    page.keyboard.press("ControlOrMeta+V")
+    expect(page.locator("#timing")).to_contain_text("image.png, 320 × 200", timeout=PATIENCE)
 
 
 def test_a_choice_on_a_phone_scrolls_to_its_answer(page: Page) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from pipeline.edge import images
 from pipeline.edge.errors import ImageError
@@ -274,3 +274,15 @@ def test_jpegs_are_decoded_small_and_turned() -> None:
 def test_a_limit_of_pixels_holds_before_decoding() -> None:
     with pytest.raises(ImageError, match="9000 x 8000 pixels, above 64 megapixels: make it smaller first"):
         read_reduced(header_only_png(9000, 8000), 1280, max_pixels=64_000_000)
+
+
+@pytest.mark.parametrize(("kind", "library", "share"), [("AVIF", "avif", 2), ("JPEG2000", "jpg_2000", 4)])
+def test_kinds_that_take_most_memory_have_a_lower_limit(kind: str, library: str, share: int) -> None:
+    if not features.check(library):
+        pytest.skip(f"this Pillow reads no {kind}")
+    data = encoded(Image.new("RGB", (64, 32)), kind)
+    pixels = 64 * 32
+    assert read_reduced(data, 1280, max_pixels=pixels * share)[1] == (32, 64)
+    with pytest.raises(ImageError, match="64 x 32 pixels, above"):
+        read_reduced(data, 1280, max_pixels=pixels * share - share)
+    assert read_image(data).shape == (32, 64, 3)
