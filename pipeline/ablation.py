@@ -28,9 +28,11 @@ from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
 from pipeline.evaluation.files import write_json
 from pipeline.machine import machine
+from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params
 from pipeline.section import Section
 from pipeline.stage import main_guard
+from pipeline.training.dry_pass import check_batch
 from pipeline.workspace import Workspace
 from pipeline.yaml_file import read_yaml
 
@@ -66,6 +68,9 @@ def load_grid(path: Path) -> Grid:
 def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
     """Train and evaluate every row with every seed; returns row -> the metrics of each seed."""
     params = {row: load_params(grid.params, grid.set | r.set) for row, r in grid.rows.items()}
+    for row, r in grid.rows.items():  # what the last row cannot do is said before the first is trained
+        own = params[row].for_method(r.method)
+        check_batch(build_segmenter(own.network, pretrained=False), own.network, own.train)
     work: dict[tuple[str, int], tuple[Params, Workspace, str]] = {}
     for row, row_params in params.items():
         for seed in grid.seeds:

@@ -39,6 +39,7 @@ from pipeline.randomness import Stream, step_seed
 from pipeline.stage import INTERRUPTED, main_guard, stage_arguments
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
 from pipeline.training.debug_picture import save_debug_picture
+from pipeline.training.dry_pass import check_batch
 from pipeline.training.monitor import Monitor
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.step import Setup, train_step
@@ -122,6 +123,7 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     torch.manual_seed(step_seed(params.seed, Stream.WEIGHTS))
     # Channels last: measured 1.2 times faster than the default on a CPU.
     student = build_segmenter(params.network).to(memory_format=torch.channels_last)
+    check_batch(student, params.network, config)
     for path in begin:
         load_weights(student, path)
     optimiser = build_optimiser(student, config.optimiser)

@@ -110,7 +110,8 @@ def fuse(context: Tensor, attention: Tensor, detail: Tensor, ratio: int, box: Bo
     context (B, C, h / ratio, w / ratio) and attention (B, C or 1, ...) are logits. With a box, in cells of the
     detail resolution, the detail logits fill it: outside, D and a are 0 and the context view stands alone.
     """
-    with torch.autocast(context.device.type, enabled=False):
+    device = "cpu" if context.is_meta else context.device.type  # torch knows no autocast of shapes alone
+    with torch.autocast(device, enabled=False):
         context, detail = at_least_float32(context), at_least_float32(detail)
         share = at_least_float32(attention).sigmoid()
         size = (ratio * context.shape[-2], ratio * context.shape[-1])

@@ -40,7 +40,7 @@ def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
     _check_names(network)
     try:
         segmenter = _build(network)
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"network: {network.architecture} over {network.encoder} with decoder {network.decoder} cannot be built "
             f"({' '.join(str(error).split())}): dpt goes with ViTs, all others with encoders that have stages"

@@ -60,18 +60,19 @@ def test_a_student_is_trained_scored_exported_and_compared(project: Path) -> Non
 
 
 def test_a_student_that_begins_as_its_teacher(project: Path) -> None:
-    network = yaml.safe_load((project / "params.yaml").read_text())["network"]
-    start = {"network": network | {"shrink": 2}, "start": "teacher", "crop": [32, 64], "steps": 1}
-    params, workspace = distilling(project, distil=start), Workspace()
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    narrow = raw["train"] | {"crop": [32, 64]}
+    start = {"network": raw["network"] | {"shrink": 2}, "start": "teacher", "crop": [64, 64], "steps": 1}
+    params, workspace = distilling(project, train=narrow, distil=start), Workspace()
     prepare.run(params, workspace)
     train.run(params, workspace, "mic")
     setup = train.set_up(params, workspace, "distil")
-    assert setup.batches[0]["target_image"].shape[-2:] == (32, 64)
+    assert setup.batches[0]["target_image"].shape[-2:] == (64, 64)
     student = setup.student.state_dict()
     adapted = load_file(workspace.weights("mic"))
     assert student.keys() == adapted.keys()
     assert all(torch.equal(student[name], tensor) for name, tensor in adapted.items())
-    fresh = distilling(project, distil=start | {"start": "encoder"})
+    fresh = distilling(project, train=narrow, distil=start | {"start": "encoder"})
     ids = {train.run_fingerprint(p, workspace, "distil") for p in (params, fresh)}
     assert len(ids) == 2, "a checkpoint of the other start is not continued"
 
