@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -136,6 +138,18 @@ def test_the_reported_attack_gets_nothing(served: Running, secret: Path, outside
     join = {"fn_index": 0, "session_hash": "x1", "data": data}
     assert outside.post(f"{api}/queue/join", json=join).status_code == 403
     assert "process_completed" not in outside.get(f"{api}/queue/data", params={"session_hash": "x1"}).text
+
+
+def test_the_reported_script_gets_nothing(
+    served: Running, secret: Path, shared: Path, tmp_path: Path
+) -> None:
+    script = shared / "cases" / "page" / "read_any_picture.py"
+    out = tmp_path / "out.jpg"
+    command = [sys.executable, str(script), served.url.rstrip("/"), str(secret), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert not out.exists()
+    assert "complete" not in done.stdout
+    assert "_photo.jpg" not in done.stdout
 
 
 def test_private_functions_refuse_whoever_never_loaded_the_page(
