@@ -19,12 +19,12 @@ class Search:
 
     def __init__(self, out: Path) -> None:
         self._out = os.path.realpath(out)
-        self.unreadable: dict[Path, str] = {}
-        """Folders that could not be listed, and why."""
-        self.results: list[Path] = []
-        """Results folders of earlier runs that were left out."""
-        self.dangling: dict[Path, None] = {}
-        """Links, perhaps to folders, that cannot be followed; in order."""
+        self.unreadable: dict[str, tuple[Path, str]] = {}
+        """Folders that could not be listed, by their real path: how they were reached, and why not."""
+        self.results: dict[str, Path] = {}
+        """Results folders of earlier runs that were left out, by their real path."""
+        self.dangling: dict[str, Path] = {}
+        """Links, perhaps to folders, that cannot be followed, by their real path."""
 
     def find(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         """What below `folder` the parts of a pattern match, files and folders; "**" is any number of folders.
@@ -73,26 +73,25 @@ class Search:
 
     def may_enter(self, folder: Path) -> bool:
         """Whether a folder that was come upon is no results folder; those of earlier runs are remembered."""
-        if os.path.realpath(folder) == self._out:
-            return False
-        if os.path.exists(folder / LOG):
-            if folder not in self.results:
-                self.results.append(folder)
-            return False
-        return True
+        real = os.path.realpath(folder)
+        if real != self._out and os.path.exists(folder / LOG):
+            self.results.setdefault(real, folder)
+        return real != self._out and real not in self.results
 
     def _listed(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            self.unreadable[folder] = error.strerror or type(error).__name__
+            why = error.strerror or type(error).__name__
+            self.unreadable.setdefault(os.path.realpath(folder), (folder, why))
             return []
+        real = os.path.realpath(folder)
         for entry in found:
             path = folder / entry.name
             if entry.is_symlink() and not path.suffix and not os.path.exists(path):
-                self.dangling[path] = None
-        return [entry for entry in found if folder / entry.name not in self.dangling]
+                self.dangling.setdefault(os.path.join(real, entry.name), path)
+        return [entry for entry in found if os.path.join(real, entry.name) not in self.dangling]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -146,7 +146,7 @@ class _Planned:
     def finished(self) -> Plan:
         """The plan: last of all, what could not be searched."""
         _refuse_two_without_end(self._sources)
-        for folder, reason in self._search.unreadable.items():
+        for folder, reason in self._search.unreadable.values():
             told = f"The folder {folder} cannot be searched ({reason}): check its permissions."
             self._faults.append((folder, told))
         if not self._sources:
@@ -159,15 +159,16 @@ class _Planned:
         return Plan(self._sources + faults, list(self._notes()))
 
     def _notes(self) -> Iterator[str]:
-        for folder in self._search.results:
+        for folder in self._search.results.values():
             yield f"{folder} holds results of an earlier run: the folder is left out."
         for folder, count in self._earlier.items():
             yield f"{folder} holds {count} results of an earlier run: they are left out."
-        for link in self._search.dangling:
+        for link in self._search.dangling.values():
             yield f"{link} is a link that cannot be followed: it is left out."
         for folder, kinds in self._others.items():
             shown = ", ".join(f"{suffix} {n}" for suffix, n in kinds.most_common(_SHOWN))
-            yield f"{folder}: {kinds.total()} files are no pictures or videos by their names ({shown}): left out."
+            more = ", ..." if len(kinds) > _SHOWN else ""
+            yield f"{folder}: files of other kinds are left out ({shown}{more})."
 
     def _add_stream(self, address: str) -> None:
         name = file_name(address)
@@ -189,7 +190,7 @@ class _Planned:
                 continue
             is_result = results and os.path.realpath(file) in results
             if not _is_input_name(below):
-                if not is_result:
+                if not is_result and os.path.isfile(file) and self._is_new(file):
                     self._others.setdefault(folder, Counter())[_suffix(below) or "no suffix"] += 1
                 continue
             empty = False
@@ -197,7 +198,11 @@ class _Planned:
                 self._earlier[folder] += 1
             else:
                 self._add_source(file, below)
-        if empty and len(self._search.unreadable) == unreadable and folder not in self._search.results:
+        if (
+            empty
+            and len(self._search.unreadable) == unreadable
+            and os.path.realpath(folder) not in self._search.results
+        ):
             told = f"No picture or video {where}: name files with a suffix such as .jpg, .png or .mp4."
             self._faults.append((Path(item), told))
 
@@ -218,17 +223,20 @@ class _Planned:
         self._add_source(path, Path(path.name))
 
     def _add_source(self, file: Path, below: Path) -> None:
-        key = self._real_folder(file.parent), file.name  # links to one picture are pictures of their own
-        if key in self._seen:
+        if not self._is_new(file):
             return
-        self._seen.add(key)
         kind = "video" if _suffix(file) in VIDEO_SUFFIXES else "picture"
         self._sources.append(Source(kind, file, self._names.target(below, kind)))
 
-    def _real_folder(self, folder: Path) -> str:
+    def _is_new(self, file: Path) -> bool:
+        """Whether it did not come before, also through links to its folder; links to a file are files of their own."""
+        folder = file.parent
         if folder not in self._real:
             self._real[folder] = str(folder) if "\0" in str(folder) else os.path.realpath(folder)
-        return self._real[folder]
+        key = self._real[folder], file.name
+        is_new = key not in self._seen
+        self._seen.add(key)
+        return is_new
 
 
 def _suffix(path: Path) -> str:
