@@ -16,13 +16,14 @@ RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 
 
 def deep_png(values: np.ndarray) -> bytes:
-    """uint16 (H, W) or (H, W, 3), as a PNG of 16 bits, which Pillow writes of grey alone."""
+    """uint16 (H, W) or (H, W, 2 to 4), as a PNG of 16 bits, which Pillow writes of grey alone."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width = values.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, 16, 0 if values.ndim == 2 else 2, 0, 0, 0)
+    kind = 0 if values.ndim == 2 else {2: 4, 3: 2, 4: 6}[values.shape[2]]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -70,6 +71,13 @@ def test_fewer_bits_in_sixteen_are_not_black_and_it_is_said(bits: int, colour: b
         for compression in (1, 8):
             cube = deep if colour else values[..., None]
             files[f"tiff {order}{compression}"] = deep_tiff(cube, order, compression)
+    alpha = np.full((8, 8), 65535, np.uint16)
+    files["png with alpha"] = deep_png(np.dstack([deep, alpha]))
+    if colour:
+        files["ppm"] = b"P6 8 8 65535\n" + deep.astype(">u2").tobytes()
+        files["tiff with a fourth channel"] = deep_tiff(np.dstack([deep, alpha]), "<")
+    else:
+        files["pgm"] = b"P5 8 8 65535\n" + deep.astype(">u2").tobytes()
     for kind, data in files.items():
         notes: list[str] = []
         read = read_image(data, notes=notes)
@@ -82,6 +90,23 @@ def test_a_file_that_states_its_white_is_taken_at_its_word() -> None:
     values = (RAMP * 1000).astype(np.uint16)[..., None]
     notes: list[str] = []
     assert read_image(deep_tiff(values, "<", white=4095), notes=notes).max() == round(1000 / 4095 * 255)
+    assert notes == []
+
+
+def test_alpha_of_a_dark_picture_keeps_its_own_scale() -> None:
+    values = np.dstack([np.full((8, 8), 4095, np.uint16)] * 3 + [np.full((8, 8), 32768, np.uint16)])
+    half = (255 + 128) / 2
+    for deep in (values, values[..., 2:]):
+        assert np.abs(read_image(deep_png(deep)) - half).max() <= 1
+
+
+@pytest.mark.parametrize("magic", [b"P5", b"P6"])
+def test_a_ppm_that_states_its_white_is_taken_at_its_word(magic: bytes) -> None:
+    values = (RAMP * 1000).astype(">u2")
+    deep = values if magic == b"P5" else np.dstack([values] * 3)
+    notes: list[str] = []
+    read = read_image(magic + b" 8 8 4095\n" + deep.astype(">u2").tobytes(), notes=notes)
+    assert abs(int(read.max()) - 1000 / 4095 * 255) <= 1
     assert notes == []
 
 
