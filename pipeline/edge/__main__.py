@@ -13,8 +13,9 @@ def main() -> int:
     from pipeline.edge import interruption
 
     interruption.leave_at_once()
-    from pipeline.edge import cli
+    from pipeline.edge import cli, streams
 
+    streams.hold_closed()
     return cli.main()
 
 

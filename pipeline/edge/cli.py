@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(command=_predict)
 
     info = commands.add_parser("info", help="show a model's manifest", description="Show a model's manifest.")
-    info.add_argument("model", type=Path, metavar="MODEL", help="the .onnx file")
+    info.add_argument("model", type=_path, metavar="MODEL", help="the .onnx file")
     info.add_argument("--json", action="store_true", help="print the manifest as JSON")
     info.set_defaults(command=_info)
 
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Time models on this machine, a picture at a time, end to end without reading and saving files.",
         epilog=_EXIT_CODES,
     )
-    bench.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="the .onnx files to compare")
+    bench.add_argument("models", nargs="+", type=_path, metavar="MODEL", help="the .onnx files to compare")
     bench.add_argument(
         "--size",
         nargs="+",
@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Check a model file: hashes, manifest, graph, and its answer to the picture stored in it.",
         epilog=_EXIT_CODES,
     )
-    verify.add_argument("model", type=Path, metavar="MODEL", help="the .onnx file")
+    verify.add_argument("model", type=_path, metavar="MODEL", help="the .onnx file")
     verify.set_defaults(command=_verify)
     return parser
 

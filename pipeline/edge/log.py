@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipeline.edge.errors import UserError
+from pipeline.edge.errors import CannotWrite
 
 LOG = ".mic-edge.jsonl"
 
@@ -15,15 +15,18 @@ LOG = ".mic-edge.jsonl"
 def read_log(folder: Path) -> tuple[dict[str, dict[str, Any]], list[int]]:
     """The entries by key, later ones win, and the numbers of the lines that are none, which count as not there.
 
-    The last line does not count among these where it has no end: a crash cut it off. Raises UserError.
+    The last line does not count among these where it has no end: a crash cut it off. Raises CannotWrite for a
+    log that is closed to us, for so it cannot be kept.
     """
     path = folder / LOG
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): see to it, or remove it.") from None
+        raise CannotWrite(
+            f"{path} cannot be read ({error.strerror}): check its permissions, or remove it."
+        ) from None
     entries: dict[str, dict[str, Any]] = {}
     damaged = []
     for number, line in enumerate(lines, 1):

@@ -181,7 +181,11 @@ class _Planned:
         """The pictures and videos among `found`, and inside the folders among them, that are no results."""
         if os.path.realpath(folder) == self._results:
             raise UserError(f"--out {self._out} is also an input: name another folder for the results.")
-        results = logged_results(folder)
+        try:
+            results = logged_results(folder)
+        except UserError as error:
+            self._faults.append((Path(item), str(error)))
+            return
         unreadable = len(self._search.unreadable)
         empty = True
         for file in sorted(self._files(folder, found)):

@@ -13,6 +13,13 @@ from pipeline.edge.errors import CannotWrite, ReaderGone
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+def hold_closed() -> None:
+    """Where stdin, stdout or stderr are closed, give their numbers away, lest libraries complain into a result."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
 def write_line(text: str) -> None:
     """On stdout. Raises CannotWrite for a full or closed one, ReaderGone where nobody reads it any more."""
     if sys.stdout is None:
@@ -47,6 +54,8 @@ def is_terminal() -> bool:
 
 def say(text: str, end: str = "\n") -> None:
     """On stderr, in one line; on a terminal in the place of the counter. Where it is full or closed, nobody is told."""
+    if sys.stderr is None:  # print would take stdout
+        return
     with contextlib.suppress(OSError):
         print("\r\033[K" * is_terminal() + one_line(text), end=end, file=sys.stderr, flush=True)
 

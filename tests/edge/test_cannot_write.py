@@ -163,6 +163,36 @@ def test_files_that_may_not_grow(
     assert again.returncode == 0, again.stderr
 
 
+def test_a_file_where_a_folder_is_to_be(tmp_path: Path, street: Path, run: Run) -> None:
+    (tmp_path / "out").symlink_to(street / "a.png" / "below")
+    code, records, errors = run(street)
+    assert (code, records) == (2, [])
+    assert errors.startswith(f"error: Cannot write {tmp_path}/out/{LOG} (")
+    assert errors.endswith("rename the input, or what is in the way.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path: Path, street: Path, tiny_model: Path, closed: str) -> None:
+    """Nothing that belongs on a closed one goes to another, nor into a file that would get its number."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.edge", "predict", str(street), "--model", str(tiny_model)]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command, "--out", str(out), "--save", "json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == (6 if ">&-" in closed.replace("2>&-", "") else 0)
+    assert "Traceback" not in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == (3 if done.returncode == 0 else 0)
+    for entry in (out / LOG).read_text().splitlines():
+        assert json.loads(entry)["outputs"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_standard_output(tmp_path: Path, street: Path, tiny_model: Path) -> None:
     for arguments in (

@@ -338,8 +338,14 @@ def test_a_damaged_log_is_read_as_far_as_it_goes(here: Path, run: Run, damage: b
 def test_a_log_that_is_a_folder_is_a_sentence(here: Path, run: Run) -> None:
     (here / "out" / LOG).mkdir(parents=True)
     code, _, errors = run("shots")
-    assert code == 2
+    assert code == 6
     assert "cannot be read (Is a directory)" in errors
+    code, records, _ = run("shots", "out/..", out="other")
+    assert (code, len(records)) == (0, 2), "it is known by its log all the same"
+    (here / "shots/b" / LOG).mkdir()
+    code, records, errors = run("shots/b", "shots/a.png", out="third")
+    assert (code, len(records)) == (5, 2)
+    assert f"shots/b/{LOG} cannot be read (Is a directory)" in errors
 
 
 def test_what_a_killed_run_left_goes_at_the_next_start(here: Path, run: Run) -> None:

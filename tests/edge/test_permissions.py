@@ -149,5 +149,5 @@ def test_a_log_that_is_closed_is_a_sentence(here: Path) -> None:
     (here / "out/.mic-edge.jsonl").touch()
     (here / "out/.mic-edge.jsonl").chmod(0)
     code, told, errors = run(here, "in")
-    assert (code, told) == (2, {})
+    assert (code, told) == (6, {})
     assert "out/.mic-edge.jsonl cannot be read (Permission denied)" in errors
