@@ -8,6 +8,7 @@ import platform
 import secrets
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
@@ -40,6 +41,8 @@ def serve(models: Models, host: str, port: int, share: bool = False, root_path: 
 
 
 def _run(models: Models, folder: Folder, listening: socket.socket, share: bool, root: str) -> None:
+    # gradio looks for it at every request, and does without; it would fill a cache below HOME.
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]  None: not to be imported
     import fastapi  # seconds to import, all three: a wrong command line should not wait for it
     import gradio as gr
     import uvicorn
