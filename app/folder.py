@@ -79,7 +79,7 @@ class Folder:
             inside = resolved.is_relative_to(self.path) and stat.S_ISREG(resolved.stat().st_mode)
         except (OSError, ValueError, RuntimeError):  # no such file, a null byte, a loop of links
             return None
-        return resolved if inside and resolved.name != _LOCK else None
+        return resolved if inside and resolved != self.path / _LOCK else None
 
 
 def remove_leftovers(parent: Path) -> None:

@@ -94,6 +94,8 @@ class Guard:
             scope, checked = await self._checked({**scope, **self._below_root(scope)}, receive)
             receive = checked
             await self._app(scope, receive, answer.send)
+            if not answer.started:
+                await answer.refuse(500, _SENTENCES[500])
         except RefusedError as refusal:
             await answer.refuse(refusal.status, str(refusal))
         except UserError as error:
@@ -105,12 +107,14 @@ class Guard:
                 raise
             await answer.end()
         except Exception as error:
-            if not answer.started:
+            # An upload's form that lacks what gradio reads from it; but a full disk is ours.
+            status = 400 if answer.plain and not isinstance(error, OSError) else 500
+            if status == 500 and not answer.started:
                 print(
                     f"{scope['method']} {scope['path'][:80]!r}: {type(error).__name__}: {error}"[:300],
                     file=sys.stderr,
                 )
-            await answer.refuse(500, _SENTENCES[500])
+            await answer.refuse(status, _SENTENCES[status])
         finally:
             self._open.discard(task)
             self._arriving.pop(receive, None)
@@ -166,6 +170,11 @@ class Guard:
                 raise RefusedError(403)
         elif not re.fullmatch(_READ, path) or ".." in path:
             raise RefusedError(404)
+        elif not path.startswith(_API):
+            scope = {
+                **scope,
+                "query_string": b"",
+            }  # scripts read it; gradio would look for pages and saved links in it
         return scope
 
     def _join(self, scope: Scope, body: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +224,7 @@ class _Answer:
     """What goes back: gradio's answer, or one sentence in its place."""
 
     def __init__(self, send: Send, cookie: bytes | None, plain: bool) -> None:
-        self._send, self._cookie, self._plain = send, cookie, plain
+        self._send, self._cookie, self.plain = send, cookie, plain
         self.started = self._stream = self._replaced = self._ended = False
 
     async def send(self, message: Message) -> None:
@@ -223,6 +232,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             if message["status"] >= 400:
                 self._replaced = True
+                if message["status"] == 500:
+                    return None  # the fault itself comes next, and tells whose it is
                 known = message["status"] if message["status"] in _SENTENCES else 400
                 return await self.refuse(message["status"], _SENTENCES[known])
             headers = list(message["headers"])
@@ -247,7 +258,7 @@ class _Answer:
             return await self.end()
         self.started = self._ended = True
         said = {"detail": sentence, "error": sentence}
-        response = PlainTextResponse(sentence) if self._plain else JSONResponse(said)
+        response = PlainTextResponse(sentence) if self.plain else JSONResponse(said)
         await self._send({"type": "http.response.start", "status": status, "headers": response.raw_headers})
         return await self._send({"type": "http.response.body", "body": response.body})
 

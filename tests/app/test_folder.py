@@ -29,6 +29,9 @@ def test_only_files_inside_are_held(tmp_path: Path) -> None:
         inside.write_bytes(b"x")
         assert folder.holds(str(inside)) == inside
         assert folder.holds(f"{inside.parent}/../{inside.parent.name}/picture.png") == inside
+        named = inside.with_name("in_use")  # as the lock is, but a visitor's
+        named.write_bytes(b"x")
+        assert folder.holds(str(named)) == named
         link, back = folder.path / "link.png", folder.path / "back.png"
         link.symlink_to(outside)
         back.symlink_to(inside)

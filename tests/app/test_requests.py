@@ -250,6 +250,41 @@ def test_what_the_page_does_not_need_is_closed(served: Running, outside: httpx.C
         assert reply.json()["detail"].endswith(".")
 
 
+FORMS = [
+    b"",
+    b"--b--",
+    b"--b\r\n\r\n--b--\r\n",
+    b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="files"; filename=".."\r\n\r\nx\r\n--b--\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="other"; filename="a.png"\r\n\r\nx\r\n--b--\r\n',
+    b"Content-Disposition: \xff\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=range(len(FORMS)))
+@pytest.mark.parametrize("boundary", ["; boundary=b", "", "; boundary=", '; boundary="b', "; boundary=\xff"])
+def test_forms_that_are_no_upload_are_refused(
+    served: Running, outside: httpx.Client, form: bytes, boundary: str
+) -> None:
+    headers = {"content-type": ("multipart/form-data" + boundary).encode("latin-1")}
+    url = f"{served.url}gradio_api/upload"
+    reply = outside.post(url, content=form, headers=headers)  # type: ignore[arg-type]  bytes for httpx too
+    assert reply.status_code in (200, 400, 422), reply.text
+    assert reply.text == "[]" or re.fullmatch(r"[A-Z][^\n]{8,300}\.", reply.text)
+    assert "Error" not in served.log.read_text()
+
+
+QUERIES = ["page=%00", "page=%ff&view=api", "deep_link=..%2f..%2fetc", "__theme=dark", "a" * 5000]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("route", ["", "config", "theme.css", "gradio_api/info"])
+def test_no_query_changes_what_is_read(
+    served: Running, outside: httpx.Client, route: str, query: str
+) -> None:
+    assert outside.get(f"{served.url}{route}?{query}").status_code == 200
+
+
 ODD: list[Any] = [
     None, True, -1, 10**400, 1e308, "", "a" * 3000, "\x00", "\ud800", [], {}, [[]], {"path": {}}, {"_type": 1},
     {"index": -1}, {"__proto__": {}}, "mic", "Cityscapes", 0, 3.5, [None] * 50,
