@@ -124,3 +124,16 @@ def test_a_darker_picture_is_still_a_street(light: float) -> None:
 def test_street_pictures_get_none(shared: Path, place: str) -> None:
     for path in pictures(shared / "data" / place)[:: 25 if place != "adverse-demo" else 1]:
         assert doubt(shown_picture(read_image(path))) == "", path.name
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_all_transparent_gets_a_sentence(tmp_path: Path, mode: str) -> None:
+    """Whatever colours lie below."""
+    picture = Image.fromarray(NO_STREET["screen"]()).convert(mode)
+    picture.putalpha(0)
+    picture.save(tmp_path / "clear.png")
+    assert "all but one colour" in doubt(shown_picture(read_image(tmp_path / "clear.png")))
+
+
+def test_the_reported_black_picture_gets_a_sentence(shared: Path) -> None:
+    assert "all but one colour" in doubt(shown_picture(read_image(shared / "cases" / "page" / "black.png")))
