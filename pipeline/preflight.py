@@ -20,7 +20,8 @@ import torch
 from rich.console import Console
 
 from pipeline.data.index import read_index
-from pipeline.data.loaders import Batch, training_loader
+from pipeline.data.loaders import Batch
+from pipeline.data.read_ahead import training_loader
 from pipeline.data.report import data_report, print_report
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
@@ -95,7 +96,7 @@ def time_loader(setup: Setup, params: Params, step: int) -> tuple[Batch, Batch, 
     """Two batches, and the loader's seconds a batch with nothing else running."""
     count = 1 + LOADED * max(params.train.workers, 1)
     config = params.train.model_copy(update={"steps": step + count})
-    batches = iter(training_loader(setup.batches, config, step))
+    batches = training_loader(setup.batches, config, step)
     first = next(batches)  # starts the workers
     started, timed, last = time.perf_counter(), 0, first
     while timed < count - 1 and time.perf_counter() - started < LOADER_S:

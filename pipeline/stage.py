@@ -55,6 +55,15 @@ def main_guard(command: Callable[[], int]) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Torch raises a plain RuntimeError where the CPU's memory ends, so its words are asked."""
+    """Torch raises a plain RuntimeError where the CPU's memory ends, so its words are asked.
+
+    It raises one, too, wherever the main process is, when the kernel has killed a worker that reads pictures.
+    """
     words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+    killed = "dataloader worker" in words and "killed" in words
+    return (
+        isinstance(error, MemoryError)
+        or killed
+        or "out of memory" in words
+        or "can't allocate memory" in words
+    )

@@ -27,7 +27,8 @@ from pipeline.adaptation.norm_statistics import take_statistics
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
-from pipeline.data.loaders import TrainingBatches, check_crop, training_loader
+from pipeline.data.loaders import TrainingBatches, check_crop
+from pipeline.data.read_ahead import training_loader
 from pipeline.edge.errors import UserError
 from pipeline.machine import keep_freed_memory
 from pipeline.networks.normalise import normalise

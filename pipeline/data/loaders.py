@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from pipeline.data.augment import augment, source_augmentation, target_augmentation
 from pipeline.data.darken import night_like
@@ -20,7 +20,7 @@ from pipeline.data.rare_class_sampling import RareClasses
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, resize_image
 from pipeline.params import Params
-from pipeline.params_train import Curriculum, Train
+from pipeline.params_train import Curriculum
 from pipeline.randomness import Stream, step_seed
 
 Batch = dict[str, Any]
@@ -127,21 +127,6 @@ class TrainingBatches(Dataset[Batch]):
         return augment(self.augment_target, image, valid, step_seed(self.seed, Stream.TARGET_AUGMENT, place))
 
 
-def training_loader(batches: TrainingBatches, config: Train, start_step: int = 0) -> DataLoader[Batch]:
-    """Batches of the steps start_step .. config.steps - 1 in order, read ahead by config.workers processes."""
-    workers = config.workers
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(start_step, config.steps),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_single_threaded,
-    )
-
-
 def check_crop(crop: tuple[int, int], size: tuple[int, int], domain: str, records: Sequence[Record]) -> None:
     """Raises UserError where the training crop is larger than every picture of a domain, fitted to `size`."""
     fitted = {fit_size(record.height, record.width, size) for record in records}
@@ -189,11 +174,3 @@ def _permutation(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
 def _planes(images: list[np.ndarray]) -> torch.Tensor:
     """uint8 (B, h, w, 3) -> contiguous (B, 3, h, w)."""
     return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
-
-
-def _single_threaded(worker: int) -> None:
-    # Each worker is one process already; libraries that thread inside it would fight for the cores.
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

@@ -12,7 +12,8 @@ from projects import params_for, prepared
 
 from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record, of_split
-from pipeline.data.loaders import TrainingBatches, training_loader
+from pipeline.data.loaders import TrainingBatches
+from pipeline.data.read_ahead import training_loader
 
 
 @pytest.fixture(autouse=True)

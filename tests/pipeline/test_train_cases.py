@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from pipeline.edge.errors import UserError
 from pipeline.params import load_params
 from pipeline.stage import main_guard
 from pipeline.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def open_case(name: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +72,29 @@ def test_a_row_that_cannot_train_stops_an_ablation_before_the_first(project: Pat
     with pytest.raises(UserError, match=r"network pan .* raise train\.crop"):
         ablation.main(["grid.yaml"])
     assert not (project / "runs").exists()
+
+
+def small_shared_memory(*command: str) -> subprocess.CompletedProcess[str]:
+    """A command where /dev/shm has 64 MB, as in a container."""
+    mount = "mount -t tmpfs -o size=64m tmpfs /dev/shm"
+    if subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system of its own")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", f'{mount}; exec "$@"', "sh", *command],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of Linux")
+@pytest.mark.parametrize("more", [[], ["--preflight"]])
+def test_64_mb_of_shared_memory(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    open_case("12-dev-shm-64-mb", shared, tmp_path, monkeypatch)
+    ended = small_shared_memory(sys.executable, "-m", "pipeline.train", "--method", "source_only", *more)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert "64 MiB free" in ended.stderr
+    assert "set train.workers: 0" in ended.stderr
+    assert "--shm-size" in ended.stderr

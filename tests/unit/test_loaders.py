@@ -13,14 +13,8 @@ from PIL import Image
 
 from pipeline.data.augment import augment, source_augmentation, target_augmentation
 from pipeline.data.index import Record
-from pipeline.data.loaders import (
-    Batch,
-    TrainingBatches,
-    check_crop,
-    curriculum_pool,
-    shuffled,
-    training_loader,
-)
+from pipeline.data.loaders import Batch, TrainingBatches, check_crop, curriculum_pool, shuffled
+from pipeline.data.read_ahead import training_loader
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
 from pipeline.params_train import Curriculum

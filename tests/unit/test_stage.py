@@ -28,6 +28,7 @@ def disk(number: int) -> OSError:
         (OSError(errno.ENOSPC, "No space left on device"), 2, "the output folder"),
         (MemoryError(), 2, "batch_size"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "batch_size"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), 2, "batch_size"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 2, "batch_size"),
     ],
 )
