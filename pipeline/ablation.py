@@ -27,6 +27,7 @@ from pipeline import evaluate, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
 from pipeline.evaluation.files import write_json
+from pipeline.lock import alone
 from pipeline.machine import machine
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params
@@ -170,7 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{args.grid} has no row {unknown[0]!r}: its rows are {', '.join(grid.rows)}")
         grid = grid.model_copy(update={"rows": {row: grid.rows[row] for row in args.rows}})
 
-    scores = run(name, grid, args.jobs)
+    with alone(Workspace(Path("runs") / name), "ablation"):
+        scores = run(name, grid, args.jobs)
     first = next(iter(grid.rows))
     against = {row: r.against or first for row, r in grid.rows.items()}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

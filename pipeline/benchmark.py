@@ -22,6 +22,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Segmenter
 from pipeline.evaluation.files import write_json
+from pipeline.lock import alone
 from pipeline.machine import machine
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
@@ -102,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = stage_arguments("Time one method's .onnx files on this machine.", with_method=True).parse_args(
         argv
     )
-    run(load_params(args.params), Workspace(), args.method)
+    with alone(Workspace(), f"benchmark {args.method}"):
+        run(load_params(args.params), Workspace(), args.method)
     return 0
 
 

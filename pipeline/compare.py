@@ -22,6 +22,7 @@ from pipeline.evaluation.pictures import GridRow, confusion_change_picture, grid
 from pipeline.evaluation.report import Case, Figure, Report, render
 from pipeline.evaluation.report_facts import facts, limits
 from pipeline.evaluation.verdict import LABELS, interval, judge, points, signed
+from pipeline.lock import alone
 from pipeline.params import Params, load_params
 from pipeline.params_data import Data
 from pipeline.stage import main_guard, stage_arguments
@@ -242,7 +243,8 @@ def _print(compare: dict[str, Any], metrics: dict[str, dict[str, Any]], workspac
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m pipeline.compare [--params FILE]`."""
     args = stage_arguments("Compare the evaluated methods.", with_method=False).parse_args(argv)
-    run(load_params(args.params), Workspace())
+    with alone(Workspace(), "compare"):
+        run(load_params(args.params), Workspace())
     return 0
 
 

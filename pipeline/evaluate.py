@@ -26,6 +26,7 @@ from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
+from pipeline.lock import alone
 from pipeline.machine import keep_freed_memory, machine
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
@@ -200,7 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = stage_arguments(
         "Score a trained method on source and target pictures.", with_method=True
     ).parse_args(argv)
-    run(load_params(args.params), Workspace(), args.method)
+    with alone(Workspace(), f"evaluate {args.method}"):
+        run(load_params(args.params), Workspace(), args.method)
     return 0
 
 

@@ -26,6 +26,7 @@ from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
+from pipeline.lock import alone
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
@@ -210,7 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     params = load_params(args.params)
     if args.method:
-        run(params, Workspace(), args.method)
+        with alone(Workspace(), f"export {args.method}"):
+            run(params, Workspace(), args.method)
     else:
         names = write_repository(params, Workspace(), args.triton)
         Console(stderr=True, soft_wrap=True).print(f"{args.triton}: {', '.join(names)}", highlight=False)

@@ -21,6 +21,7 @@ from pipeline.data.index import Record, write_index
 from pipeline.data.report import data_report, print_report
 from pipeline.data.scenes import write_scenes
 from pipeline.edge.errors import UserError
+from pipeline.lock import alone
 from pipeline.params import Params, load_params
 from pipeline.stage import main_guard, stage_arguments
 from pipeline.workspace import Workspace
@@ -120,7 +121,8 @@ def main(argv: list[str] | None = None) -> int:
     args = stage_arguments(
         "Check the data and write the index and the data report.", with_method=False
     ).parse_args(argv)
-    run(load_params(args.params), Workspace())
+    with alone(Workspace(), "prepare"):
+        run(load_params(args.params), Workspace())
     return 0
 
 

@@ -28,6 +28,7 @@ from pipeline.evaluate import target_pictures
 from pipeline.evaluation.files import write_json
 from pipeline.evaluation.scoring import spread
 from pipeline.export import finish, sample_picture
+from pipeline.lock import alone
 from pipeline.params import Params, load_params
 from pipeline.parity_gate import against_file
 from pipeline.stage import main_guard, stage_arguments
@@ -228,7 +229,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Make the int8, fp16 and fixed-size variants of one .onnx file.", with_method=True
     )
     args = parser.parse_args(argv)
-    run(load_params(args.params), Workspace(), args.method)
+    with alone(Workspace(), f"quantize {args.method}"):
+        run(load_params(args.params), Workspace(), args.method)
     return 0
 
 

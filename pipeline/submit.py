@@ -41,6 +41,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluate import trained_network
 from pipeline.evaluation.inference import Prediction, predict_as
+from pipeline.lock import alone
 from pipeline.params import Params, load_params
 from pipeline.params_data import AcdcData, DarkZurichData
 from pipeline.stage import main_guard, stage_arguments
@@ -177,7 +178,8 @@ def _png(pixels: np.ndarray) -> bytes:
 def main(argv: Sequence[str] | None = None) -> int:
     """`python -m pipeline.submit --method M [--params FILE]`."""
     args = stage_arguments("Pack predictions for the test servers.", with_method=True).parse_args(argv)
-    run(load_params(args.params), Workspace(), args.method)
+    with alone(Workspace(), f"submit {args.method}"):
+        run(load_params(args.params), Workspace(), args.method)
     return 0
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from lightning_fabric.wrappers import _FabricModule
 from torch import nn
 
@@ -30,6 +31,7 @@ from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop
 from pipeline.data.read_ahead import training_loader
 from pipeline.edge.errors import UserError
+from pipeline.lock import alone
 from pipeline.machine import keep_freed_memory
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
@@ -253,7 +255,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     params, workspace = load_params(args.params), Workspace()
     if args.preflight:
         return preflight.run(params, workspace, args.method, set_up)
-    return run(params, workspace, args.method)
+    if rank_zero_only.rank:  # of several processes of one run the first holds the lock
+        return run(params, workspace, args.method)
+    with alone(workspace, f"train {args.method}"):
+        return run(params, workspace, args.method)
 
 
 if __name__ == "__main__":

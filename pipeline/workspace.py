@@ -61,6 +61,10 @@ class Workspace:
     def submission(self, method: str, data_set: str) -> Path:
         return self.root / "submission" / f"{method}_{data_set}.zip"
 
+    def lock(self, work: str) -> Path:
+        """`work`: a stage and its method, such as "train mic"."""
+        return self.root / ".locks" / f"{work.replace(' ', '_')}.lock"
+
     def data_sheet(self, domain: str) -> Path:
         return self.root / "metrics" / f"data_{domain}.png"
 
