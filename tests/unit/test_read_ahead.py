@@ -115,5 +115,6 @@ def test_a_worker_that_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_is_killed() -> None:
-    with pytest.raises(UserError, match=r"is killed by signal.*train\.workers: 0"):
+    # As a signal it may reach the main process anywhere; main_guard has the sentence for that.
+    with pytest.raises((UserError, RuntimeError), match="DataLoader worker"):
         list(training_loader(Batches(lambda: os.kill(os.getpid(), signal.SIGKILL)), config(1)))
