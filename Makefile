@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo test test-cpus lint bench lock seeds
 
 demo: .venv/installed
+	@git rev-parse --git-dir >/dev/null 2>&1 || dvc config --local core.no_scm true  # a copy without .git
 	dvc repro
 	@if [ "$(SERVE)" != 0 ]; then python -m app --port $(PORT); fi
 
