@@ -6,7 +6,6 @@ turn, on every provider that runs here.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -21,7 +20,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Segmenter
-from pipeline.evaluation.files import write_json
+from pipeline.evaluation.files import read_json, write_json
 from pipeline.lock import alone
 from pipeline.machine import machine
 from pipeline.params import Params, load_params
@@ -64,10 +63,8 @@ def files(workspace: Workspace, method: str) -> dict[str, Path]:
 
 def variants(workspace: Workspace, method: str) -> list[dict[str, Any]]:
     """The rows of metrics/variants_<method>.json."""
-    table = workspace.variants(method)
-    if not table.exists():
-        raise UserError(f"{table} does not exist: run `python -m pipeline.quantize --method {method}` first")
-    return json.loads(table.read_text(encoding="utf-8"))["variants"]
+    made_by = f"python -m pipeline.quantize --method {method}"
+    return read_json(workspace.variants(method), made_by)["variants"]
 
 
 def timed(paths: dict[str, Path], record: Record, provider: str) -> list[dict[str, Any]]:

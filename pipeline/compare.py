@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
 from pipeline.evaluation.comparison import Confusions, domain_gain, pair_gains, picture_scores, target_gain
-from pipeline.evaluation.files import write_bytes, write_json
+from pipeline.evaluation.files import read_json, write_bytes, write_json
 from pipeline.evaluation.pictures import GridRow, confusion_change_picture, grid_picture, png_bytes
 from pipeline.evaluation.report import Case, Figure, Report, render
 from pipeline.evaluation.report_facts import facts, limits
@@ -177,23 +176,19 @@ def _figures(
 
 
 def _read_json(path: Path, method: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
-        ) from None
-    except ValueError:
-        raise UserError(
-            f"{path} is not JSON: run `python -m pipeline.evaluate --method {method}` again"
-        ) from None
+    return read_json(path, f"python -m pipeline.evaluate --method {method}")
 
 
 def _read_confusions(path: Path, method: str) -> Confusions:
     if not path.exists():
         raise UserError(f"{path} does not exist: run `python -m pipeline.evaluate --method {method}` first")
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except Exception:  # of broken bytes numpy and zlib say anything
+        raise UserError(
+            f"{path} is damaged or cut short: run `python -m pipeline.evaluate --method {method}` again"
+        ) from None
 
 
 def _check_same_pictures(method: str, one: Confusions, other: Confusions, same_stored: bool) -> None:

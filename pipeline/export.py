@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import subprocess
 import tempfile
@@ -23,9 +22,9 @@ from pipeline.data.index import Record, of_split, read_index
 from pipeline.data.pictures import read_picture
 from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.classes import CLASSES
-from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
+from pipeline.evaluation.files import read_json
 from pipeline.lock import alone
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import Segmenter
@@ -105,12 +104,7 @@ def build_manifest(
     parity: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything the file says about itself."""
-    metrics_path = workspace.metrics(method)
-    if not metrics_path.exists():
-        raise UserError(
-            f"{metrics_path} does not exist: run `python -m pipeline.evaluate --method {method}` first"
-        )
-    metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
+    metrics = read_json(workspace.metrics(method), f"python -m pipeline.evaluate --method {method}")
     export, how, fixed = params.export, params.evaluate, fixed_size(params, network)
     slides = how.mode == "sliding"
     return {

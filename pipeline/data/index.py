@@ -42,13 +42,12 @@ def read_index(path: Path) -> list[Record]:
     """Records of an index file, in file order. Raises UserError where it is missing or broken."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run `dvc repro prepare` first") from None
-    try:
         rows = [json.loads(line) for line in lines]
         if unfit := next((row for row in rows if set(row) != FIELDS), None):
             raise ValueError(f"fields {', '.join(sorted(FIELDS ^ set(unfit)))}")
         return [Record(**row) for row in rows]
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `dvc repro prepare` first") from None
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path} is not an index of this version ({error}); run `dvc repro -f prepare`"

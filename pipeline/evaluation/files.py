@@ -7,6 +7,18 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pipeline.edge.errors import UserError
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """What a stage has left. Raises UserError, which names the command `made_by`, where it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run `{made_by}` first") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged or cut short: run `{made_by}` again") from None
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file at once; its folder is made."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from segmentation_models_pytorch.encoders import TimmViTEncoder
 from torch import Tensor, nn
 
@@ -94,8 +94,14 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """Write a network's tensors, beside and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, beside)
-    os.replace(beside, path)
+    # Written by Python, whose error of a full disk has a number.
+    content = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -40,11 +40,17 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write last.pt beside and rename it: after a crash the older or the newer one is there, whole."""
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{LAST}.tmp"
-    with beside.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, folder / LAST)
+    try:
+        with beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, folder / LAST)
+    except (OSError, RuntimeError) as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error.__context__, OSError):  # of a full disk torch says "unexpected pos"
+            raise error.__context__ from None
+        raise
 
 
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[dict[str, Any] | None, str]:
@@ -58,10 +64,11 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[dict[str, Any] | No
         return None, "no checkpoint yet"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        found, step = state["fingerprint"], state["step"]
     except Exception as error:  # torch answers broken bytes with KeyError, RuntimeError, UnpicklingError ...
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}): delete it to start afresh"
         ) from None
-    if state["fingerprint"] != fingerprint:
+    if found != fingerprint:
         return None, f"{path} belongs to other params, data or code"
-    return state, f"continuing at step {state['step']}"
+    return state, f"continuing at step {step}"
