@@ -1,3 +1,7 @@
 """mic-adapt: adapt a day-trained street segmenter to night, fog, rain and snow with MIC, without target labels."""
 
+from pipeline.privacy import keep_private
+
 __version__ = "0.1.0"
+
+keep_private()
