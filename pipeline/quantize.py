@@ -20,6 +20,7 @@ from rich.console import Console
 
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.data.pictures import read_picture
+from pipeline.edge.checksum import sealed
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import pad_to_multiple
 from pipeline.edge.manifest import METADATA_KEY, Manifest
@@ -81,7 +82,9 @@ class Base:
             }
         )
         path = self.folder / f"{manifest['name']}.onnx"
-        onnx.helper.set_model_props(model, {METADATA_KEY: Manifest.from_dict(manifest).to_json()})
+        onnx.save(model, path)
+        text = Manifest.from_dict(sealed(manifest, path)).to_json()
+        onnx.helper.set_model_props(model, {METADATA_KEY: text})
         onnx.save(model, path)
         return Segmenter(path)
 

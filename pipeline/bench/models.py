@@ -96,7 +96,7 @@ def runners(
     """Runtime -> milliseconds of the network alone on `image`, uint8 (H, W, 3); torch for fp32 files only."""
     path, pixels = workspace.root / "models" / row["file"], image[None]
     prepared = Prepared(pixels, image.shape[:2], image.shape[:2], 0.0)
-    ours, openvino = Segmenter(path), Segmenter(path, "openvino")
+    ours, openvino = Segmenter(path), Segmenter(path, "openvino", precision="auto")
     if any(side % ours.manifest.stride for side in image.shape[:2]):
         raise UserError(
             f"{path}: {image.shape[0]}x{image.shape[1]} is no multiple of its stride: choose another --size"

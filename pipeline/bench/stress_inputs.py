@@ -13,7 +13,7 @@ from onnx import helper
 from PIL import Image
 
 from pipeline.bench.clip import EXAMPLES, NIGHT_MODEL, draw_clip
-from pipeline.edge.checksum import embedded_manifest
+from pipeline.edge.checksum import embedded_manifest, sealed
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
 SIDE = 64
@@ -29,8 +29,9 @@ BROKEN_KINDS: tuple[Callable[[bytes], bytes], ...] = (
 def small_model(path: Path) -> Path:
     """The night model whose manifest asks for SIDE x SIDE pixels: a real network that is not the greatest cost."""
     model = onnx.load(NIGHT_MODEL)
-    manifest = Manifest.from_json(embedded_manifest(NIGHT_MODEL) or "", str(NIGHT_MODEL))
-    helper.set_model_props(model, {METADATA_KEY: sized(manifest, (SIDE, SIDE)).to_json()})
+    manifest = sized(Manifest.from_json(embedded_manifest(NIGHT_MODEL) or "", str(NIGHT_MODEL)), (SIDE, SIDE))
+    onnx.save(model, path)
+    helper.set_model_props(model, {METADATA_KEY: Manifest(sealed(manifest.raw, path)).to_json()})
     onnx.save(model, path)
     return path
 

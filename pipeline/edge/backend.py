@@ -30,6 +30,8 @@ class Backend(Protocol):
 
     provider: str
     """Where it runs, by its name in `pipeline.edge.providers`."""
+    precision: str
+    """What it computes float models in: "f32" or less."""
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
 

@@ -28,6 +28,7 @@ class Row:
     network_size: Size
     """(height, width) that the network saw."""
     provider: str
+    precision: str
     threads: int | None
     """None: all cores."""
     runs: int
@@ -53,13 +54,16 @@ def bench(
     provider: str,
     threads: int | None,
     allow_cpu: bool = False,
+    precision: str = "f32",
+    verify: bool = True,
 ) -> list[Row]:
     """Rows by size, then model. No `sizes`: the training size of the first model.
 
     The models take turns, picture by picture, so that a machine that slows down slows them all. Reading and
     writing files is not counted. Raises BadModel and ProviderMissing as Segmenter does.
     """
-    segmenters = [Segmenter(path, provider, threads, allow_cpu) for path in models]
+    machine = provider, threads, allow_cpu, 1, precision, verify
+    segmenters = [Segmenter(path, *machine) for path in models]
     rows: list[Row] = []
     for size in sizes or [segmenters[0].manifest.training_size]:
         picture = _picture(size)
@@ -84,6 +88,7 @@ def bench(
                     size,
                     network_sizes[i],
                     segmenters[i].provider,
+                    segmenters[i].precision,
                     threads,
                     runs,
                     p50,
@@ -101,7 +106,7 @@ def table(rows: list[Row]) -> str:
     """The rows for a person."""
     times = ("p50 ms", "p90", "p99", "prepare", "network", "finish")
     lines: list[tuple[str, ...]] = [
-        ("model", "picture", "network sees", *times, "provider", "threads", "pictures/s", "")
+        ("model", "picture", "network sees", *times, "provider", "in", "threads", "pictures/s", "")
     ]
     for r in rows:
         shown = (f"{value:.1f}" for value in (r.p50, r.p90, r.p99, r.prepare, r.network, r.finish))
@@ -112,6 +117,7 @@ def table(rows: list[Row]) -> str:
                 "{}x{}".format(*r.network_size),
                 *shown,
                 r.provider,
+                r.precision,
                 str(r.threads or "all"),
                 f"{r.pictures_per_second:.2f}",
                 r.comparison,

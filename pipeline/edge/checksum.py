@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,20 +17,46 @@ from pipeline.edge.manifest import METADATA_KEY
 _GRAPH, _METADATA = 7, 14
 _KEY, _VALUE = 1, 2
 
-_CHUNK = 1 << 20
+_LARGEST = 2**31  # a protobuf holds no more
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An .onnx file, read once: the bytes that are hashed are the bytes that are loaded."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    graph_sha256: str
+    """Of all top-level fields as they lie in the file, without the manifest, which holds this hash."""
+    manifest: str | None
+    """The manifest's text as it lies in the file; None where there is none."""
+
+
+def read_model(path: Path) -> ModelFile:
+    """Raises BadModel for a file that is no protobuf of an ONNX model, or that holds two manifests."""
+    try:
+        if not path.exists():
+            raise BadModel(f"No such model: {path}; check the path.")
+        if not path.is_file():
+            raise BadModel(f"{path} is no file: name the .onnx file.")
+        if path.stat().st_size >= _LARGEST:
+            raise ValueError("it is larger than 2 GiB")
+        content = path.read_bytes()
+        return ModelFile(path, content, *_read(content))
+    except OSError as error:
+        raise BadModel(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    except ValueError as error:
+        raise BadModel(f"{path} is no sound ONNX file ({error}); copy or export it again.") from None
 
 
 def graph_sha256(path: Path) -> str:
-    """sha256 of all top-level fields as they lie in the file, without the manifest, which holds this hash.
-
-    Raises BadModel for a file that is no protobuf of an ONNX model.
-    """
-    return _read(path)[0]
+    """See ModelFile. Raises BadModel as read_model does."""
+    return read_model(path).graph_sha256
 
 
 def embedded_manifest(path: Path) -> str | None:
-    """The manifest's text as it lies in the file, None where there is none. Raises BadModel as above."""
-    return _read(path)[1]
+    """See ModelFile. Raises BadModel as read_model does."""
+    return read_model(path).manifest
 
 
 def manifest_sha256(raw: dict[str, Any]) -> str:
@@ -39,36 +66,34 @@ def manifest_sha256(raw: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(path: Path) -> tuple[str, str | None]:
+def sealed(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The manifest with the hash of the graph in the file at `path` and its own."""
+    new = {**raw, "hashes": {**raw["hashes"], "onnx": graph_sha256(path), "manifest": None}}
+    new["hashes"]["manifest"] = manifest_sha256(new)
+    return new
+
+
+def _read(content: bytes) -> tuple[str, str | None]:
     digest = hashlib.sha256()
     manifest: bytes | None = None
     numbers: set[int] = set()
-    try:
-        with path.open("rb") as file:
-            for number, head, length in _fields(file, path.stat().st_size):
-                numbers.add(number)
-                if number != _METADATA:
-                    digest.update(head)
-                    for at in range(0, length, _CHUNK):
-                        digest.update(file.read(min(_CHUNK, length - at)))
-                    continue
-                content = file.read(length)
-                entry = _entry(content)
-                if entry.get(_KEY) != METADATA_KEY.encode():
-                    digest.update(head + content)
-                elif manifest is None:
-                    manifest = entry.get(_VALUE, b"")
-                else:
-                    raise ValueError("it holds two manifests")
-        if _GRAPH not in numbers:
-            raise ValueError("it holds no graph")
-        return digest.hexdigest(), None if manifest is None else manifest.decode()
-    except FileNotFoundError:
-        raise BadModel(f"No such model: {path}; check the path.") from None
-    except OSError as error:
-        raise BadModel(f"{path} cannot be read ({error.strerror}): check the path.") from None
-    except ValueError as error:
-        raise BadModel(f"{path} is no sound ONNX file ({error}); copy or export it again.") from None
+    file = io.BytesIO(content)
+    for number, head, length in _fields(file, len(content)):
+        numbers.add(number)
+        begin = file.tell()
+        field = memoryview(content)[begin : begin + length]
+        file.seek(begin + length)
+        entry = _entry(bytes(field)) if number == _METADATA else {}
+        if entry.get(_KEY) != METADATA_KEY.encode():
+            digest.update(head)
+            digest.update(field)
+        elif manifest is None:
+            manifest = entry.get(_VALUE, b"")
+        else:
+            raise ValueError("it holds two manifests")
+    if _GRAPH not in numbers:
+        raise ValueError("it holds no graph")
+    return digest.hexdigest(), None if manifest is None else manifest.decode()
 
 
 def _entry(content: bytes) -> dict[int, bytes]:

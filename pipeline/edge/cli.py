@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.edge import interruption
 from pipeline.edge.errors import BadModel, CannotWrite, ProviderMissing, ReaderGone, UserError
-from pipeline.edge.providers import PROVIDERS
+from pipeline.edge.providers import PRECISIONS, PROVIDERS
 from pipeline.edge.streams import flush, say, write_line
 
 # numpy, Pillow and onnxruntime are imported by the commands: --help and usage errors stay quick.
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="show a model's manifest", description="Show a model's manifest.")
     info.add_argument("model", type=_path, metavar="MODEL", help="the .onnx file")
     info.add_argument("--json", action="store_true", help="print the manifest as JSON")
+    _add_no_verify(info)
     info.set_defaults(command=_info)
 
     bench = commands.add_parser(
@@ -143,12 +144,34 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
     )
     verify.add_argument("model", type=_path, metavar="MODEL", help="the .onnx file")
+    _add_provider(verify)
     verify.set_defaults(command=_verify)
     return parser
 
 
-def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+def _add_provider(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--provider", choices=PROVIDERS, default="cpu", help="where to run (default: cpu)")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="f32",
+        help="what openvino computes in: f32 answers as the others, bf16 is faster where the CPU has it and gives some "
+        "pixels another class, auto is OpenVINO's choice (default: f32)",
+    )
+
+
+def _add_no_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="load a model whose bytes are not what its own hashes tell of",
+    )
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    _add_provider(parser)
+    _add_no_verify(parser)
     parser.add_argument(
         "--allow-cpu", action="store_true", help="where the provider is missing, warn and run on the CPU"
     )
@@ -207,8 +230,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     sources = without_pyav(planned.sources)
     for note in planned.notes:
         say(f"note: {note}")
-    machine = arguments.provider, arguments.threads, arguments.allow_cpu
-    segmenter = Segmenter(arguments.model, *machine, at_once=AT_ONCE)
+    machine = arguments.provider, arguments.threads, arguments.allow_cpu, AT_ONCE
+    segmenter = Segmenter(arguments.model, *machine, arguments.precision, arguments.verify)
     safe = arguments.palette == "safe"
     with interruption.clean_up_first():
         recording = Recording(arguments.every, arguments.segment, arguments.reconnect)
@@ -222,7 +245,7 @@ def _info(arguments: argparse.Namespace) -> int:
     from pipeline.edge.describe import describe
     from pipeline.edge.runtime import Segmenter
 
-    manifest = Segmenter(arguments.model).manifest
+    manifest = Segmenter(arguments.model, verify=arguments.verify).manifest
     write_line((manifest.to_json() if arguments.json else describe(manifest, arguments.model)).rstrip("\n"))
     return 0
 
@@ -231,6 +254,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from pipeline.edge.bench import bench, table
 
     machine = arguments.provider, arguments.threads, arguments.allow_cpu
+    machine = *machine, arguments.precision, arguments.verify
     rows = bench(arguments.models, arguments.size, arguments.runs, *machine)
     write_line("\n".join(json.dumps(row.as_json()) for row in rows) if arguments.json else table(rows))
     return 0
@@ -240,7 +264,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     from pipeline.edge.verify import verify
 
     failed = False
-    for check in verify(arguments.model):
+    for check in verify(arguments.model, arguments.provider, arguments.precision):
         write_line(str(check))
         failed = failed or check.holds is False
     return BadModel.exit_code if failed else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.edge.backend import Node, reason, warn
-from pipeline.edge.checksum import graph_sha256
+from pipeline.edge.checksum import ModelFile
 from pipeline.edge.errors import BadModel, ProviderMissing
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ _FLAVOURS = ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", 
 class OnnxruntimeBackend:
     """See Backend. Raises BadModel for no ONNX model, ProviderMissing where another provider would run."""
 
-    def __init__(self, path: Path, provider: str, threads: int | None) -> None:
+    precision = "f32"
+
+    def __init__(self, file: ModelFile, provider: str, threads: int | None) -> None:
         self.provider = provider
-        self._session = _start(path, provider, threads)
+        self._session = _start(file, provider, threads)
         self.inputs = tuple(map(_node, self._session.get_inputs()))
         self.outputs = tuple(map(_node, self._session.get_outputs()))
 
@@ -48,7 +50,7 @@ class OnnxruntimeBackend:
         return classes, confidence  # type: ignore[return-value]  tensors come as arrays
 
 
-def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
+def _start(file: ModelFile, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -60,6 +62,7 @@ def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.Infere
         raise ProviderMissing(f"{missing}: {clash or f'{_NEEDS[provider]}, or use cpu'}.")
     if clash:
         warn(f"{clash}.")
+    ort.disable_telemetry_events()  # on Windows, where ORT_DISABLE_TELEMETRY is not read
     ort.set_default_logger_severity(4)  # errors come as exceptions; its log lines would repeat them
     if provider in ("cuda", "tensorrt"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it misses; stdout is for JSON lines
@@ -68,11 +71,13 @@ def _start(path: Path, provider: str, threads: int | None) -> onnxruntime.Infere
     if provider != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
-        session = ort.InferenceSession(str(path), options, _providers(path, provider), enable_fallback=0)
+        session = ort.InferenceSession(file.content, options, _providers(file, provider), enable_fallback=0)
     except Exception as error:  # onnxruntime has a type for each kind of failure
-        if provider != "cpu" and _loads_on_the_cpu(path, ort):
+        if provider != "cpu" and _loads_on_the_cpu(file, ort):
             raise _not_running(provider, reason(error)) from None
-        raise BadModel(f"{path} is no ONNX model that loads ({reason(error)}); export it again.") from None
+        raise BadModel(
+            f"{file.path} is no ONNX model that loads ({reason(error)}); export it again."
+        ) from None
     if session.get_providers()[0] != wanted:
         raise _not_running(provider, "onnxruntime fell back to the CPU")
     if provider != "cpu" and wanted not in {
@@ -97,7 +102,7 @@ def _options(ort: Any, threads: int | None) -> onnxruntime.SessionOptions:
     return options
 
 
-def _providers(path: Path, provider: str) -> list[Any]:
+def _providers(file: ModelFile, provider: str) -> list[Any]:
     providers: list[Any] = [_EXECUTION_PROVIDERS["cpu"]]
     if provider in ("cuda", "tensorrt"):
         # The exhaustive search of convolution algorithms would be repeated for every new shape, and an arena that
@@ -105,7 +110,7 @@ def _providers(path: Path, provider: str) -> list[Any]:
         cuda = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         providers.insert(0, (_EXECUTION_PROVIDERS["cuda"], cuda))
     if provider == "tensorrt":
-        cache = _engine_cache(path)
+        cache = _engine_cache(file)
         engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
         providers.insert(0, (_EXECUTION_PROVIDERS["tensorrt"], engines))
     if provider == "coreml":
@@ -113,10 +118,10 @@ def _providers(path: Path, provider: str) -> list[Any]:
     return providers
 
 
-def _engine_cache(path: Path) -> Path:
+def _engine_cache(file: ModelFile) -> Path:
     """Where TensorRT keeps its engines, which take minutes to build, for a graph: their names do not tell weights."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "mic-adapt" / "tensorrt" / graph_sha256(path)[:16]
+    cache = home / "mic-adapt" / "tensorrt" / file.graph_sha256[:16]
     cache.mkdir(parents=True, exist_ok=True)
     return cache
 
@@ -136,9 +141,9 @@ def _clash() -> str | None:
     )
 
 
-def _loads_on_the_cpu(path: Path, ort: Any) -> bool:
+def _loads_on_the_cpu(file: ModelFile, ort: Any) -> bool:
     try:
-        ort.InferenceSession(str(path), _options(ort, 1), [_EXECUTION_PROVIDERS["cpu"]])
+        ort.InferenceSession(file.content, _options(ort, 1), [_EXECUTION_PROVIDERS["cpu"]])
     except Exception:
         return False
     return True

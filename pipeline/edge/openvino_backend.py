@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.edge.backend import Node, reason, warn
+from pipeline.edge.backend import Node, reason
+from pipeline.edge.checksum import ModelFile
 from pipeline.edge.errors import BadModel, ProviderMissing
 
 if TYPE_CHECKING:
@@ -15,26 +15,35 @@ if TYPE_CHECKING:
 
 
 class OpenvinoBackend:
-    """See Backend. Raises BadModel for a file that OpenVINO cannot read, ProviderMissing without OpenVINO."""
+    """See Backend; `precision`: f32, bf16 or auto, which is OpenVINO's own choice.
+
+    Raises BadModel for a file that OpenVINO cannot read, ProviderMissing without OpenVINO or for a precision that this
+    CPU does not compute in.
+    """
 
     provider = "openvino"
 
-    def __init__(self, path: Path, threads: int | None) -> None:
+    def __init__(self, file: ModelFile, threads: int | None, precision: str) -> None:
         openvino = load_openvino()
         # Latency: one picture over all threads. Threads that are tied to cores wait there for whatever else runs:
         # on two cores with other work, 156 ms in place of 90 ms a picture.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
+        if precision != "auto":
+            config["INFERENCE_PRECISION_HINT"] = precision
         try:
-            model = openvino.Core().compile_model(path, "CPU", config)
+            core = openvino.Core()
+            model = core.compile_model(core.read_model(file.content), "CPU", config)
             self.inputs = tuple(map(_node, model.inputs))
             self.outputs = tuple(map(_node, model.outputs))
         except RuntimeError as error:
-            raise BadModel(f"{path}: OpenVINO cannot read it ({reason(error)}); use cpu.") from None
-        precision = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        if precision != "f32":
-            warn(f"OpenVINO computes in {precision} on this CPU: about 1 % of the pixels get another class.")
+            raise BadModel(f"{file.path}: OpenVINO cannot read it ({reason(error)}); use cpu.") from None
+        self.precision: str = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if precision not in ("auto", self.precision):
+            raise ProviderMissing(
+                f"OpenVINO computes in {self.precision} on this CPU, not in {precision}: use {self.precision} or auto."
+            )
         self._request = model.create_infer_request()
         self._lock = threading.Lock()  # a request is one picture's; a second one would share its cores
 

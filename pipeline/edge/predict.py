@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.edge import render
-from pipeline.edge.checksum import graph_sha256, manifest_sha256
+from pipeline.edge.checksum import manifest_sha256
 from pipeline.edge.coco import FILE, write_coco
 from pipeline.edge.failure import FAILURES, list_failures, sentence
 from pipeline.edge.finished import Finished, Stamp, stamp
@@ -56,8 +56,8 @@ def predict(
     One JSON line for each on stdout: its results, or "error" with a sentence. The failures are listed in
     failures.txt in `out`, too. Raises BadModel when the model fails and UserError when a result cannot be written.
     """
-    model = {"model": segmenter.manifest.name, "onnx": graph_sha256(segmenter.path)}
-    settings = json.dumps([model["onnx"], manifest_sha256(segmenter.manifest.raw), safe])
+    model = {"model": segmenter.manifest.name, "onnx": segmenter.graph_sha256}
+    settings = json.dumps([model["onnx"], manifest_sha256(segmenter.manifest.raw), safe, segmenter.precision])
     whole_set = save is not None and "coco" in save
     if save is not None:  # coco.json is put together of the pictures' masks
         save = tuple(dict.fromkeys("rle" if item == "coco" else item for item in save))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.edge.backend import reason
-from pipeline.edge.checksum import embedded_manifest
+from pipeline.edge.backend import reason, warn
+from pipeline.edge.checksum import read_model
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import BadModel, UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
-from pipeline.edge.manifest import METADATA_KEY, Manifest
 from pipeline.edge.providers import cores, open_model
+from pipeline.edge.sample import Replay, compare, sample_image
+from pipeline.edge.seal import manifest_of, refuse_changed
 
 # <name>.<variant>.onnx was made from <name>.onnx by `pipeline.quantize`.
 VARIANTS = ("int8", "fp16", "fixed")
@@ -63,10 +64,12 @@ class Segmenter:
     `provider` is one of pipeline.edge.providers and the attribute tells which one runs: another one than was asked
     for only with `allow_cpu`, which takes the CPU with a warning on stderr where the provider is missing. `threads`
     bounds the CPU threads (None: all cores). `at_once` runs are going to share them on the CPU; the attribute is 1
-    where another provider runs or there are fewer threads.
+    where another provider runs or there are fewer threads. `precision` is one of pipeline.edge.providers and chooses
+    for openvino alone; the attribute tells what it came to, and where that is not f32 a warning says how much it
+    changes. `verify=False` loads a file whose bytes are not those that its own hashes tell of.
 
-    Raises BadModel for a file that is none or breaks the contract, ProviderMissing where `provider` would not be the
-    one that runs.
+    Raises BadModel for a file that is none, was changed or breaks the contract, ProviderMissing where `provider` or
+    `precision` would not be what runs, UserError for one that does not exist.
     """
 
     def __init__(
@@ -76,19 +79,23 @@ class Segmenter:
         threads: int | None = None,
         allow_cpu: bool = False,
         at_once: int = 1,
+        precision: str = "f32",
+        verify: bool = True,
     ) -> None:
         self.path = Path(path)
-        text = embedded_manifest(self.path)
-        if not text:
-            raise BadModel(
-                f"{self.path} holds no manifest (metadata key {METADATA_KEY}); export it with mic-adapt."
-            )
-        self.manifest = Manifest.from_json(text, str(self.path))
-        self._backend = open_model(self.path, provider, threads, allow_cpu, at_once)
+        file = read_model(self.path)
+        self.manifest = manifest_of(file)
+        self.graph_sha256 = file.graph_sha256
+        if verify and (unknown := refuse_changed(file, self.manifest)):
+            warn(unknown)
+        self._backend = open_model(file, provider, threads, allow_cpu, at_once, precision)
         self.provider = self._backend.provider
+        self.precision = self._backend.precision
         self.at_once = min(at_once, threads or cores()) if self.provider == "cpu" else 1
         if self.provider == "tensorrt":
             self.warm_up()
+        if self.precision != "f32":
+            warn(f"{self.provider} computes {self.path} in {self.precision}: {self._difference()}.")
 
     def warm_up(self) -> None:
         """Run blank pictures, so that the first real one waits for nothing that is done once.
@@ -100,6 +107,27 @@ class Segmenter:
         longest = max(height, width)
         for size in ((height, width), (1, longest), (longest, 1)):
             self.run(self.prepare(np.zeros((*size, 3), np.uint8)))
+
+    def replay(self) -> Replay | None:
+        """The answer here against the one stored with the parity sample, None where the manifest holds no sample.
+
+        Raises ValueError, OSError or BadModel where the sample cannot be run.
+        """
+        sample = self.manifest.sample
+        if sample is None:
+            return None
+        pixels = sample_image(sample)
+        raw = self.run(Prepared(pixels[None], pixels.shape[:2], pixels.shape[:2], 0.0))
+        return compare(sample, raw.classes, raw.confidence)
+
+    def _difference(self) -> str:
+        try:
+            replay = self.replay()
+        except (ValueError, OSError):
+            replay = None
+        if replay is None:
+            return "it holds no sample to measure what that changes"
+        return f"of its sample picture {100 * (1 - replay.agreement):.1f} % of the pixels get another class than in f32"
 
     def segment(self, image: np.ndarray) -> Segmentation:
         """uint8 (H, W, 3) RGB at its own size -> classes at that size, confidence at the network's."""

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from running_page import Running, running
 
+from pipeline.edge.checksum import sealed
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
@@ -34,7 +35,9 @@ def manifest(method: str, size: tuple[int, int] = (64, 128)) -> dict[str, Any]:
         "seed": 0,
         "created": "2026-11-23T10:00:00",
         "network": {"architecture": "brightness", "encoder": "none", "parameters": 8},
-        "classes": [{"id": c.id, "name": c.name, "rgb": c.rgb, "safe_rgb": c.safe_rgb} for c in CLASSES],
+        "classes": [
+            {"id": c.id, "name": c.name, "rgb": list(c.rgb), "safe_rgb": list(c.safe_rgb)} for c in CLASSES
+        ],
         "trained_classes": [0, 1, 2, 8, 10, 11, 13],
         "input": {
             "name": "image",
@@ -42,7 +45,7 @@ def manifest(method: str, size: tuple[int, int] = (64, 128)) -> dict[str, Any]:
             "dtype": "uint8",
             "colour": "RGB",
             "stride": 32,
-            "training_size": size,
+            "training_size": list(size),
             "resize": "bilinear, aspect kept",
             "pad": "bottom and right, mean colour (124,116,104)",
         },
@@ -90,9 +93,10 @@ def write_model(path: Path, method: str, table: list[int]) -> None:
     ]
     graph = helper.make_graph(nodes, "brightness", [image], outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    text = Manifest.from_json(json.dumps(manifest(method))).to_json()
+    onnx.save(model, path)
+    text = Manifest.from_dict(sealed(manifest(method), path)).to_json()
     helper.set_model_props(model, {METADATA_KEY: text})
-    onnx.save(model, str(path))
+    onnx.save(model, path)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,9 @@ def getaddrinfo(host, *arguments, **options):
 socket.getaddrinfo = getaddrinfo
 """
 
-_CALLS = "network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+_CALLS = (
+    "connect,sendto,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+)
 _MAKES = re.compile(
     r"^\d+ +(?:(?:open|openat)\((?=.*O_(?:WRONLY|RDWR|CREAT))|creat\(|mkdir|rename|link|symlink).*= \d+"
 )
@@ -83,7 +85,7 @@ class Watched:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """The command line, traced where that can be; the process started is the command itself."""
-        trace = ["strace", "-D", "-f", "-qq", "-e", f"trace={_CALLS}", "-e", "signal=none"]
+        trace = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={_CALLS}", "-e", "signal=none"]
         traced = [*trace, "-s", "4096", "-o", str(self._trace)] if can_trace() else []
         return [*traced, *map(str, arguments)]
 
@@ -127,7 +129,7 @@ class Watched:
 
     def _called_natively(self) -> Iterator[str]:
         for line in self._lines():
-            if not re.match(r"\d+ +(?:connect|sendto|sendmsg|sendmmsg)\(", line):
+            if not re.match(r"\d+ +(?:connect|sendto)\(", line):
                 continue
             found = _ADDRESS.search(line)
             if found and (found[1] == "53" or not found[2].startswith(("127.", "::1"))):
@@ -149,6 +151,8 @@ def can_trace() -> bool:
     return (
         bool(strace)
         and not subprocess.run(
-            [strace, "-D", "-f", "-o", os.devnull, sys.executable, "-c", ""], capture_output=True, check=False
+            [strace, "-D", "-f", "--seccomp-bpf", "-o", os.devnull, sys.executable, "-c", ""],
+            capture_output=True,
+            check=False,
         ).returncode
     )

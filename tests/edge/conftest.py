@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from pipeline.edge.checksum import sealed
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
@@ -83,10 +86,19 @@ def write_model(
     graph = helper.make_graph(nodes, "brightest", [image], outputs, [offset, channel])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
-    if manifest is not None:
-        helper.set_model_props(model, {METADATA_KEY: manifest})
     onnx.save(model, path)
+    if manifest is not None:
+        helper.set_model_props(model, {METADATA_KEY: with_hashes(manifest, path)})
+        onnx.save(model, path)
     return path
+
+
+def with_hashes(manifest: str, path: Path) -> str:
+    """As export gives them; what is no manifest stays as it is."""
+    with contextlib.suppress(ValueError):
+        raw = json.loads(manifest)
+        return Manifest(sealed(raw, path)).to_json()
+    return manifest
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ def test_one_segmenter_serves_several_threads(tiny_model: Path) -> None:
 
 
 def test_the_manifest_inside_is_read(tiny_model: Path, manifest_dict: dict[str, Any]) -> None:
-    assert Segmenter(tiny_model).manifest.raw == manifest_dict
+    found = Segmenter(tiny_model).manifest.raw
+    assert found | {"hashes": None} == manifest_dict | {"hashes": None}
 
 
 def test_warm_up_runs_the_training_size_and_both_ends_of_what_fits(
