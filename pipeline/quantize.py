@@ -82,6 +82,7 @@ class Base:
             }
         )
         path = self.folder / f"{manifest['name']}.onnx"
+        onnx.helper.set_model_props(model, {METADATA_KEY: ""})  # without what the quantiser notes there
         onnx.save(model, path)
         text = Manifest.from_dict(sealed(manifest, path)).to_json()
         onnx.helper.set_model_props(model, {METADATA_KEY: text})
