@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ SHARED_MEMORY = Path("/dev/shm")
 AHEAD = 4  # batches of each worker
 IN_HAND = 2  # the batch of the step before and that of this one
 PIXEL_BYTES = 3 + 8 + 3 + 4  # source and its label, target and what of it is valid
+LONGEST_FOLDER = 75  # bytes of TMPDIR: a socket's path may have 107, and 32 are added
 LONGEST_WAIT = 1800  # seconds for one batch: a sleeping disk wakes in less
 FIX = "set train.workers: 0, lower train.batch_size or give a container more (--shm-size=2g)"
 
@@ -26,11 +29,12 @@ def training_loader(batches: TrainingBatches, config: Train, start_step: int = 0
     """Batches of the steps start_step .. config.steps - 1 in order, read ahead by config.workers processes.
 
     Raises:
-        UserError: shared memory is too small, or the workers fail or fall silent.
+        UserError: shared memory is too small, TMPDIR too long a path, or the workers fail or fall silent.
     """
     workers = config.workers
     if workers:
         check_shared_memory(config)
+        check_sockets()
     loader = DataLoader(
         _Handed(batches),
         batch_size=None,
@@ -55,6 +59,19 @@ def check_shared_memory(config: Train) -> None:
         raise UserError(
             f"{SHARED_MEMORY} has {free / 2**20:.0f} MiB free and train.workers {config.workers} with train.batch_size "
             f"{config.batch_size} and train.crop {list(config.crop)} needs {needed / 2**20:.0f} MiB: {FIX}"
+        )
+
+
+def check_sockets() -> None:
+    """Raises UserError where the workers' sockets, by which shared memory is handed over, get too long a path."""
+    folder = tempfile.gettempdir()
+    if (
+        torch.multiprocessing.get_sharing_strategy() == "file_descriptor"
+        and len(os.fsencode(folder)) > LONGEST_FOLDER
+    ):
+        raise UserError(
+            f"the temporary folder {folder} is too long a path for the sockets of worker processes: set TMPDIR to one "
+            f"of at most {LONGEST_FOLDER} bytes, or train.workers: 0"
         )
 
 

@@ -7,8 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,9 @@ PATIENCE = 400  # seconds; strace slows a start by a factor, and machines that r
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Watched:
-    return Watched(tmp_path / "watched")
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Watched(tmp_path / "watched", Path(temporary))
 
 
 def only_the_stand_in() -> None:

@@ -53,22 +53,20 @@ _ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(A
 
 @dataclass
 class Watched:
-    """An empty HOME and TMPDIR below `root`, and the environment of a person who has set nothing."""
+    """An empty HOME below `root`, an empty TMPDIR, and the environment of a person who has set nothing."""
 
     root: Path
+    temporary: Path
+    """Of a short path, as the sockets of loader processes need it."""
 
     def __post_init__(self) -> None:
-        for folder in (self.home, self.temporary, self.root / "stand_in"):
+        for folder in (self.home, self.root / "stand_in"):
             folder.mkdir(parents=True)
         (self.root / "stand_in" / "sitecustomize.py").write_text(STAND_IN)
 
     @property
     def home(self) -> Path:
         return self.root / "home"
-
-    @property
-    def temporary(self) -> Path:
-        return self.root / "tmp"
 
     @property
     def environment(self) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing.process
 import os
 import shutil
 import signal
+import tempfile
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from pipeline.data import read_ahead
 from pipeline.data.loaders import Batch, TrainingBatches
-from pipeline.data.read_ahead import AHEAD, IN_HAND, check_shared_memory, training_loader
+from pipeline.data.read_ahead import AHEAD, IN_HAND, LONGEST_FOLDER, check_shared_memory, training_loader
 from pipeline.edge.errors import UserError
 from pipeline.params_train import Optimiser, Train
 
@@ -118,3 +120,26 @@ def test_a_worker_that_is_killed() -> None:
     # As a signal it may reach the main process anywhere; main_guard has the sentence for that.
     with pytest.raises((UserError, RuntimeError), match="DataLoader worker"):
         list(training_loader(Batches(lambda: os.kill(os.getpid(), signal.SIGKILL)), config(1)))
+
+
+@pytest.mark.parametrize("letters", [LONGEST_FOLDER, LONGEST_FOLDER + 1, 300])
+def test_a_temporary_folder_too_long_for_sockets_is_said_before(
+    letters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as short:
+        names = letters - len(short)
+        folder = Path(short + ("/" + "x" * 199) * (names // 200) + "/" + "x" * (names % 200 - 1))
+        folder.mkdir(parents=True)
+        assert len(str(folder)) == letters
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        # What an earlier test made of the shorter one is kept for the process.
+        kept: dict[str, object] = vars(multiprocessing.process.current_process())["_config"]
+        monkeypatch.delitem(kept, "tempdir", raising=False)
+        if letters > LONGEST_FOLDER:
+            with pytest.raises(
+                UserError, match=r"too long a path for the sockets .*: set TMPDIR to one of at most 75"
+            ):
+                list(training_loader(Batches(), config(1)))
+        else:
+            assert len(list(training_loader(Batches(), config(1)))) == 8
+        monkeypatch.undo()
