@@ -100,9 +100,10 @@ def test_nothing_is_left_whatever_ends_it(model_folder: Path, tmp_path: Path, ph
         pytest.skip(f"no {name} here")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(elsewhere))
-    # onnxruntime's own traces are tests/contract's matter.
-    with running(model_folder, tmp_path, variables={**places, "ORT_DISABLE_TELEMETRY": "1"}) as page:
+    places: dict[str, str] = dict.fromkeys(
+        ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(elsewhere)
+    )
+    with running(model_folder, tmp_path, variables=places) as page:
         assert "event: complete" in asked(page, photo)
         address = httpx.URL(page.url)
         with socket.create_connection((address.host, address.port or 0)) as half, httpx.Client() as browser:
