@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.edge.ignore import IgnoreMask, read_ignore_mask
     from pipeline.edge.images import read_image
     from pipeline.edge.runtime import Segmenter
 
-__all__ = ["Segmenter", "read_image"]
+__all__ = ["IgnoreMask", "Segmenter", "read_ignore_mask", "read_image"]
+
+_MODULES = {
+    "IgnoreMask": "ignore",
+    "Segmenter": "runtime",
+    "read_ignore_mask": "ignore",
+    "read_image": "images",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Imported when asked for: `mic-edge --help` waits for neither numpy nor onnxruntime."""
-    if name == "Segmenter":
-        from pipeline.edge.runtime import Segmenter
-
-        return Segmenter
-    if name == "read_image":
-        from pipeline.edge.images import read_image
-
-        return read_image
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="cameras and streams: try again for so long after the last frame; 0: do not (default: 60)",
     )
+    predict.add_argument(
+        "--ignore",
+        type=_path,
+        metavar="MASK",
+        help="black and white picture of the inputs' shape: what is white (a bonnet, a time stamp) gets no class",
+    )
     _add_machine_options(predict)
     predict.add_argument(
         "--palette",
@@ -220,6 +226,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _predict(arguments: argparse.Namespace) -> int:
     from pipeline.edge.container import without_pyav
+    from pipeline.edge.ignore import read_ignore_mask
     from pipeline.edge.predict import AT_ONCE, predict
     from pipeline.edge.runtime import Segmenter
     from pipeline.edge.sources import plan
@@ -231,7 +238,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     for note in planned.notes:
         say(f"note: {note}")
     machine = arguments.provider, arguments.threads, arguments.allow_cpu, AT_ONCE
-    segmenter = Segmenter(arguments.model, *machine, arguments.precision, arguments.verify)
+    ignore = None if arguments.ignore is None else read_ignore_mask(arguments.ignore)
+    segmenter = Segmenter(arguments.model, *machine, arguments.precision, arguments.verify, ignore)
     safe = arguments.palette == "safe"
     with interruption.clean_up_first():
         recording = Recording(arguments.every, arguments.segment, arguments.reconnect)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from pipeline.edge.classes import palette
+from pipeline.edge.classes import NUM_CLASSES, palette
 from pipeline.edge.render import OPACITY
 
 # PyAV is an extra, and pictures do without it.
@@ -57,7 +57,11 @@ class PlaneOverlay:
         ):
             colours = Image.fromarray(ids).point(lookup)
             picture = Image.fromarray(_pixels(plane, ids.shape))
-            _pixels(target, ids.shape)[:] = Image.blend(picture, colours, OPACITY)
+            mixed = _pixels(target, ids.shape)
+            mixed[:] = Image.blend(picture, colours, OPACITY)
+            unknown = ids >= NUM_CLASSES
+            if unknown.any():
+                mixed[unknown] = np.array(picture)[unknown]
         return drawn
 
     def _serves(self, decoded: av.VideoFrame) -> bool:

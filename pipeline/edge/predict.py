@@ -57,12 +57,14 @@ def predict(
     failures.txt in `out`, too. Raises BadModel when the model fails and UserError when a result cannot be written.
     """
     model = {"model": segmenter.manifest.name, "onnx": segmenter.graph_sha256}
-    settings = json.dumps([model["onnx"], manifest_sha256(segmenter.manifest.raw), safe, segmenter.precision])
+    settings = [model["onnx"], manifest_sha256(segmenter.manifest.raw), safe, segmenter.precision]
+    if segmenter.ignore is not None:
+        settings.append(segmenter.ignore.sha256)
     whole_set = save is not None and "coco" in save
     if save is not None:  # coco.json is put together of the pictures' masks
         save = tuple(dict.fromkeys("rle" if item == "coco" else item for item in save))
     remove_abandoned(out)
-    finished = Finished(out, hashlib.sha256(settings.encode()).hexdigest(), recording.every)
+    finished = Finished(out, hashlib.sha256(json.dumps(settings).encode()).hexdigest(), recording.every)
     to_do = [s for s in sources if overwrite or not finished.holds(s, save or _SAVE[s.kind])]
     pictures = [s for s in to_do if s.kind == "picture"]
     videos = sorted((s for s in to_do if s.kind != "picture"), key=lambda s: _ORDER.index(s.kind))

@@ -125,11 +125,12 @@ def shapes_json(kind: str, name: str, classes: np.ndarray, known: tuple[SegClass
 
 
 def findings(result: Segmentation, read_milliseconds: float) -> dict[str, Any]:
-    """The numbers of one picture or frame: class shares (largest first), confidence, milliseconds by step."""
+    """The numbers of one picture or frame: class shares (largest first), share ignored, confidence, milliseconds."""
     shares = render.class_shares(result.classes)
     times = {"read": read_milliseconds, **result.milliseconds}
     return {
         "classes": {CLASSES[i].name: round(share, 6) for i, share in shares.items()},
+        **({} if result.ignored is None else {"ignored": round(result.ignored, 6)}),
         "mean_confidence": round(result.mean_confidence, 4),
         "milliseconds": {step: round(value, 2) for step, value in times.items()},
     }

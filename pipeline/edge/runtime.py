@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.edge.backend import reason, warn
 from pipeline.edge.checksum import read_model
-from pipeline.edge.classes import NUM_CLASSES
+from pipeline.edge.classes import IGNORE, NUM_CLASSES
 from pipeline.edge.errors import BadModel, UserError
+from pipeline.edge.ignore import IgnoreMask
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.edge.providers import cores, open_model
 from pipeline.edge.sample import Replay, compare, sample_image
@@ -26,15 +27,19 @@ class Segmentation:
     """What the network says about one picture."""
 
     classes: np.ndarray
-    """uint8 (H, W) train ids at the picture's own size."""
+    """uint8 (H, W) train ids at the picture's own size; 255 where the ignore mask hides the picture."""
     confidence: np.ndarray
-    """float32 (ceil(h/4), ceil(w/4)) in 0..1; h, w is the size that the network saw, without the pad."""
+    """float32 (ceil(h/4), ceil(w/4)), 0..1, 0 where hidden; h, w is the size that the network saw, without the pad."""
     milliseconds: dict[str, float]
     """Time for "prepare" (fit, pad), "network" (alone) and "finish" (cut, enlarge)."""
+    ignored: float | None = None
+    """Share of the pixels (0..1) that the ignore mask hides, None without one."""
 
     @property
     def mean_confidence(self) -> float:
-        return float(self.confidence.mean())
+        """Over what is not hidden: the largest softmax value of 19 is never 0."""
+        shown = self.confidence > 0
+        return float(self.confidence.mean(where=shown)) if shown.any() else 0.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class Segmenter:
     bounds the CPU threads (None: all cores). `at_once` runs are going to share them on the CPU; the attribute is 1
     where another provider runs or there are fewer threads. `precision` is one of pipeline.edge.providers and chooses
     for openvino alone; the attribute tells what it came to, and where that is not f32 a warning says how much it
-    changes. `verify=False` loads a file whose bytes are not those that its own hashes tell of.
+    changes. `verify=False` loads a file whose bytes are not those that its own hashes tell of. What `ignore` hides
+    gets no class.
 
     Raises BadModel for a file that is none, was changed or breaks the contract, ProviderMissing where `provider` or
     `precision` would not be what runs, UserError for one that does not exist.
@@ -81,8 +87,10 @@ class Segmenter:
         at_once: int = 1,
         precision: str = "f32",
         verify: bool = True,
+        ignore: IgnoreMask | None = None,
     ) -> None:
         self.path = Path(path)
+        self.ignore = ignore
         file = read_model(self.path)
         self.manifest = manifest_of(file)
         self.graph_sha256 = file.graph_sha256
@@ -169,17 +177,26 @@ class Segmenter:
         return RawOutput(classes[0], confidence[0], prepared, milliseconds)
 
     def finish(self, raw: RawOutput) -> Segmentation:
-        """Cut the pad away and enlarge the classes to the picture's own size (nearest)."""
+        """Cut the pad away, enlarge the classes to the picture's own size (nearest), hide what is to be ignored.
+
+        Raises UserError where the ignore mask is of another shape than the picture.
+        """
         start = time.perf_counter()
         height, width = raw.prepared.fitted
         classes = enlarge_nearest(raw.classes[:height, :width], raw.prepared.original)
         confidence = raw.confidence[: -(-height // 4), : -(-width // 4)].astype(np.float32) / 255
+        ignored = None
+        if self.ignore is not None:
+            hidden = self.ignore.at(raw.prepared.original)
+            classes = np.where(hidden, np.uint8(IGNORE), classes)
+            confidence[enlarge_nearest(hidden, confidence.shape)] = 0
+            ignored = float(hidden.mean())
         milliseconds = {
             "prepare": raw.prepared.milliseconds,
             "network": raw.milliseconds,
             "finish": _since(start),
         }
-        return Segmentation(classes, confidence, milliseconds)
+        return Segmentation(classes, confidence, milliseconds, ignored)
 
 
 def find_models(folder: Path) -> dict[str, Path]:

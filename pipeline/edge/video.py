@@ -163,6 +163,7 @@ class _Results:
         self._size = (0, 0)
         self._count = 0
         self._seconds = 0.0
+        self._ignored: dict[str, float] = {}
         self._confidence = 0.0
         self._shares = Counter[str]()
         self._milliseconds = Counter[str]()
@@ -190,6 +191,7 @@ class _Results:
         self._size = height, width
         self._count += 1
         self._seconds = frame.seconds
+        self._ignored = {"ignored": found["ignored"]} if "ignored" in found else {}
         self._confidence += found["mean_confidence"]
         self._shares.update(found["classes"])
         self._milliseconds.update(found["milliseconds"])
@@ -230,6 +232,7 @@ class _Results:
             "frames": n,
             "seconds": round(self._seconds, 6),
             "classes": {name: round(total / n, 6) for name, total in self._shares.most_common()},
+            **self._ignored,
             "mean_confidence": round(self._confidence / n, 4),
             "milliseconds": {step: round(total / n, 2) for step, total in self._milliseconds.items()},
         }

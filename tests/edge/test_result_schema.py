@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 from clips import write_clip
 from PIL import Image
@@ -67,6 +68,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> list[di
     (inputs / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     (inputs / "stub.mp4").write_bytes(whole.read_bytes()[:40])
     (inputs / "text.mp4").write_text("no video")
+    Image.fromarray(np.eye(64, 96) * 255).convert("L").save(folder / "mask.png")
     faults = Faults()
     options = ["--out", str(out), "--save", ALL, "--reconnect", "0", "--segment", "0.3", "--threads", "1"]
     printed: list[str] = []
@@ -79,6 +81,10 @@ def lines(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> list[di
         assert main(["predict", *named, "--model", str(tiny_model), *options]) == 5
         faults.cut_after = [15]
         assert main(["predict", f"{address}/live.mjpeg", "--model", str(tiny_model), *options]) == 5
+        masked = ["--out", str(out / "masked"), "--ignore", str(folder / "mask.png"), "--segment", "0.3"]
+        faults.cut_after = [15]
+        named = [f"{address}/live.mjpeg", str(inputs / "a.png"), str(whole)]
+        assert main(["predict", *named, "--model", str(tiny_model), "--reconnect", "0", *masked]) == 5
         bench = ["bench", str(tiny_model), str(tiny_model), "--runs", "2", "--size", "32x64", "--json"]
         assert main([*bench, "--threads", "1"]) == 0
         assert main([*bench]) == 0
