@@ -1,7 +1,9 @@
 """mic-adapt: adapt a day-trained street segmenter to night, fog, rain and snow with MIC, without target labels."""
 
+from pipeline.imports import end_quietly
 from pipeline.privacy import keep_private
 
 __version__ = "0.1.0"
 
 keep_private()
+end_quietly()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
+from pipeline.imports import raise_interrupts
 from pipeline.params import METHODS
 
 INTERRUPTED = 130  # as shells say of SIGINT
@@ -34,6 +35,7 @@ def stage_arguments(description: str, with_method: bool) -> argparse.ArgumentPar
 
 def main_guard(command: Callable[[], int]) -> None:
     """Run a command and exit: UserErrors, Ctrl-C and a disk or memory that gives no more end in one sentence."""
+    raise_interrupts()
     try:
         sys.exit(command())
     except UserError as error:

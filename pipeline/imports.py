@@ -1,0 +1,21 @@
+"""Ctrl-C while the libraries of a command are imported, which takes seconds: a quiet end, for nothing has begun."""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import]  # built in: mic-edge's own first milliseconds go without Python's module
+import sys
+
+
+def end_quietly() -> None:
+    """Where this package is imported for `python -m`, Ctrl-C ends the process without a traceback; else nothing.
+
+    A program that imports the package keeps its own ways.
+    """
+    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def raise_interrupts() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt again, unless it is ignored (nohup)."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
