@@ -5,5 +5,5 @@ from pipeline.privacy import keep_private
 
 __version__ = "0.1.0"
 
-keep_private()
 end_quietly()
+keep_private()

@@ -7,11 +7,13 @@ import sys
 
 
 def end_quietly() -> None:
-    """Where this package is imported for `python -m`, Ctrl-C ends the process without a traceback; else nothing.
+    """Where this package is imported for `python -m` or mic-edge, Ctrl-C ends it without a traceback; else nothing.
 
     A program that imports the package keeps its own ways.
     """
-    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    program = sys.argv[0].replace("\\", "/").rpartition("/")[2] if sys.argv else ""
+    ours = program == "-m" or program.startswith("mic-edge")
+    if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,10 +1,8 @@
 """The torch-free runtime: pictures in, classes and confidence out."""
 
-from __future__ import annotations
-
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own takes milliseconds to import, before mic-edge answers Ctrl-C
 if TYPE_CHECKING:
     from pipeline.edge.ignore import IgnoreMask, read_ignore_mask
     from pipeline.edge.images import read_image
@@ -20,7 +18,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imported when asked for: `mic-edge --help` waits for neither numpy nor onnxruntime."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
