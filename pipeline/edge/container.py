@@ -21,6 +21,7 @@ from pipeline.edge.truncation import missing_bytes
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
     from av.container import InputContainer
     from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
@@ -217,6 +218,8 @@ def choose_stream(container: InputContainer, name: str) -> VideoStream:
     if video is None:
         cover = " but a cover picture" if best is not None else ""
         raise ImageError(f"{name} holds no video{cover}: name a file with moving pictures.")
+    if cast("CodecContext | None", video.codec_context) is None:  # a codec that FFmpeg does not know
+        raise ImageError(f"{name} holds a video that cannot be decoded: copy it again or save it as H.264.")
     width, height = cast("VideoStream", video).width, cast("VideoStream", video).height
     if width and height and min(width, height) < 2:
         raise ImageError(f"{name} is {width} x {height} pixels: give a video of at least 2 x 2.")

@@ -17,6 +17,7 @@ from pipeline.edge.results import cannot_write, part
 if TYPE_CHECKING:
     import av
     from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
@@ -111,10 +112,13 @@ class VideoWriter:
         if self._reader.sample_aspect_ratio:
             encoder.sample_aspect_ratio = self._reader.sample_aspect_ratio
         for stream in self._reader.audio:
-            if stream.codec_context.name in container.supported_codecs:
+            decoder = cast(
+                "CodecContext | None", stream.codec_context
+            )  # none of a codec that FFmpeg does not know
+            if decoder is not None and decoder.name in container.supported_codecs:
                 self._audio[stream.index] = container.add_stream_from_template(stream)
             else:
-                self.left_out.append(stream.codec_context.name)
+                self.left_out.append("unknown" if decoder is None else decoder.name)
         self._video = video
         return container, video
 

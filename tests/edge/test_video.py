@@ -97,6 +97,25 @@ def test_sound_that_no_mp4_holds_is_left_out_and_said(tmp_path: Path, run) -> No
     assert len(times_and_frames(Path(record["outputs"]["overlay"]))[0]) == len(STEADY)
 
 
+def test_sound_of_a_codec_unknown_to_ffmpeg_is_left_out_and_said(tmp_path: Path, run) -> None:
+    """New phones add a second sound of their own (apac)."""
+    clip = write_clip(tmp_path / "a.mov", STEADY, audio="pcm_s16le")
+    clip.write_bytes(clip.read_bytes().replace(b"sowt", b"zzzz"))
+    code, (record,), errors = run(clip)
+    assert (code, record["frames"]) == (0, len(STEADY))
+    assert "an mp4 holds no unknown sound, left out" in errors
+
+
+def test_a_video_of_a_codec_unknown_to_ffmpeg_is_said(tmp_path: Path, run) -> None:
+    clip = write_clip(tmp_path / "a.mov", STEADY)
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))
+    code, (record,), _ = run(clip)
+    assert code == 5
+    assert record["error"].endswith(
+        "holds a video that cannot be decoded: copy it again or save it as H.264."
+    )
+
+
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
 def test_of_a_video_cut_off_all_that_decodes_is_written(tmp_path: Path, run, name: str) -> None:
     whole = write_clip(tmp_path / name, range(0, 4000, 40), audio="aac").read_bytes()
