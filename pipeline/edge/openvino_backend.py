@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipeline.edge.backend import Node, reason
@@ -33,8 +36,9 @@ class OpenvinoBackend:
         if precision != "auto":
             config["INFERENCE_PRECISION_HINT"] = precision
         try:
-            core = openvino.Core()
-            model = core.compile_model(core.read_model(file.content), "CPU", config)
+            with _unbounded():
+                core = openvino.Core()
+                model = core.compile_model(core.read_model(file.content), "CPU", config)
             self.inputs = tuple(map(_node, model.inputs))
             self.outputs = tuple(map(_node, model.outputs))
         except RuntimeError as error:
@@ -64,6 +68,20 @@ def load_openvino() -> Any:
             f"Provider openvino does not load ({reason(error)}): install mic-adapt[openvino], or use cpu."
         ) from None
     return openvino
+
+
+@contextmanager
+def _unbounded() -> Iterator[None]:
+    """Hides the bound that a person sets on oneDNN's instructions, which OpenVINO reads with its first model.
+
+    Its other kernels ask the CPU itself, and below AVX2 some layers are left with none that fits ("bad combination").
+    """
+    bound = os.environ.pop("ONEDNN_MAX_CPU_ISA", None)
+    try:
+        yield
+    finally:
+        if bound is not None:
+            os.environ["ONEDNN_MAX_CPU_ISA"] = bound
 
 
 def _node(port: Any) -> Node:

@@ -42,6 +42,19 @@ def test_results_and_manifest_are_those_of_onnxruntime(tiny_model: Path) -> None
         np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1.01 / 255)
 
 
+@pytest.mark.parametrize("bound", ["SSE41", "AVX2"])
+def test_a_bound_on_onednns_instructions_does_not_leave_it_without_kernels(bound: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.edge", "verify", NIGHT, "--provider", "openvino"],
+        cwd=NIGHT.parents[2],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": bound},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_shipped_model_agrees_on_pictures() -> None:
     segmenter, reference = Segmenter(NIGHT, "openvino"), Segmenter(NIGHT)
     for name in ("night_highway.jpg", "fog_drawn.png"):
