@@ -1,9 +1,10 @@
 """mic-adapt: adapt a day-trained street segmenter to night, fog, rain and snow with MIC, without target labels."""
 
-from pipeline.imports import end_quietly
+from pipeline.imports import end_quietly, for_a_command
 from pipeline.privacy import keep_private
 
 __version__ = "0.1.0"
 
-end_quietly()
+if for_a_command():
+    end_quietly()
 keep_private()

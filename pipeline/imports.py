@@ -6,14 +6,15 @@ import _signal as signal  # type: ignore[import]  # built in: mic-edge's own fir
 import sys
 
 
-def end_quietly() -> None:
-    """Where this package is imported for `python -m` or mic-edge, Ctrl-C ends it without a traceback; else nothing.
-
-    A program that imports the package keeps its own ways.
-    """
+def for_a_command() -> bool:
+    """Whether this package is imported for `python -m` or mic-edge: another program keeps its own ways."""
     program = sys.argv[0].replace("\\", "/").rpartition("/")[2] if sys.argv else ""
-    ours = program == "-m" or program.startswith("mic-edge")
-    if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    return program == "-m" or program.startswith("mic-edge")
+
+
+def end_quietly() -> None:
+    """From now on Ctrl-C ends the process without a traceback, unless it is ignored or handled already."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import]  # built in, where the imports of signal take a hundredth of a second
 import sys
+
+from pipeline.imports import end_quietly
 
 
 def main() -> int:
     """`pipeline.edge.cli.main` on the process's own arguments."""
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    end_quietly()
     from pipeline.edge import interruption
 
     interruption.leave_at_once()

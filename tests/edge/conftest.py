@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from pipeline.edge.checksum import sealed
 from pipeline.edge.classes import CLASSES
+from pipeline.edge.cli import main
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 
 TRAINING_SIZE = (64, 128)
@@ -122,3 +123,18 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
         return write_model(tmp_path / name, **broken)
 
     return make
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, list[dict[str, Any]], str]]:
+    """predict into out/: exit code, records, stderr."""
+
+    def run(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
+        options = ["--model", tiny_model, "--out", tmp_path / "out"]
+        code = main(["predict", *(str(a) for a in (*arguments, *options))])
+        captured = capsys.readouterr()
+        return code, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+    return run

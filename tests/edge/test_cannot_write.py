@@ -15,7 +15,6 @@ import pytest
 from clips import write_clip
 from PIL import Image
 
-from pipeline.edge.cli import main
 from pipeline.edge.failure import FAILURES
 from pipeline.edge.log import LOG
 
@@ -43,17 +42,6 @@ def street(tmp_path: Path) -> Path:
     for name in "abc":
         Image.new("RGB", (60, 40), (250, 0, 0)).save(folder / f"{name}.png")
     return folder
-
-
-@pytest.fixture
-def run(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
-        options = ["--model", tiny_model, "--out", tmp_path / "out"]
-        code = main(["predict", *(str(a) for a in (*arguments, *options))])
-        captured = capsys.readouterr()
-        return code, [json.loads(line) for line in captured.out.splitlines()], captured.err
-
-    return run
 
 
 def check_it_ended(out: Path, code: int, errors: str, name: str, number: int) -> None:

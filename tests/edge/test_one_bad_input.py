@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from clips import write_clip
 from PIL import Image
 
 from pipeline.edge import container, predict, render
-from pipeline.edge.cli import main
 from pipeline.edge.errors import BadModel, CannotWrite, ImageError, UserError
 from pipeline.edge.failure import FAILURES, sentence
 from pipeline.edge.runtime import Segmenter
@@ -48,17 +46,6 @@ EXCEPTIONS |= {
     "refused": ImageError("It is refused."),
     "another mistake": UserError("It is a mistake."),
 }
-
-
-@pytest.fixture
-def run(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
-        options = ["--model", tiny_model, "--out", tmp_path / "out"]
-        code = main(["predict", *(str(a) for a in (*arguments, *options))])
-        captured = capsys.readouterr()
-        return code, [json.loads(line) for line in captured.out.splitlines()], captured.err
-
-    return run
 
 
 def check_all_others_are_written(out: Path, records: list[dict[str, Any]], bad: list[str]) -> None:
