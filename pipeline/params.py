@@ -46,7 +46,9 @@ class Network(Section):
     )
     encoder: str = Field(description="smp encoder name, or `tu-` and a timm name")
     weights: Path | None = Field(
-        default=None, description="encoder weights (.safetensors or .pth); null for a random start"
+        default=None,
+        description="encoder weights: a file (.safetensors or .pth); `timm` for a tu- encoder or one of smp's names "
+        "(`imagenet`), fetched from the hub and pinned in weights.lock; null for a random start",
     )
     sha256: str | None = Field(default=None, description="checksum the weights file must have; null for any")
     licence: str = Field(
@@ -61,6 +63,12 @@ class Network(Section):
     shrink: int = Field(
         default=1, ge=1, le=8, description="sees pictures this many times smaller: faster, loses small things"
     )
+
+    @property
+    def hub_name(self) -> str | None:
+        """`weights` where it is a name on the hub; None where it is a file."""
+        is_file = self.weights is None or self.weights.suffix or len(self.weights.parts) > 1
+        return None if is_file else str(self.weights)
 
     def fits(self, other: Network) -> bool:
         """Whether it has the same tensors."""

@@ -18,6 +18,7 @@ from pipeline.networks.daformer import STAGES, DaformerDecoder, ScaleAttention, 
 from pipeline.networks.deeplabv2 import Deeplabv2Decoder
 from pipeline.networks.encoder_decoder import STRIDE, Segmenter
 from pipeline.networks.hrda import Hrda
+from pipeline.networks.hub import hub_weights
 from pipeline.networks.shrunk import Shrunk
 from pipeline.networks.weights import load_encoder_weights
 from pipeline.params import Network
@@ -35,7 +36,7 @@ def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
 
     Raises:
         UserError: an unknown architecture, encoder or argument, a pair that does not fit, or weights that do not
-            match.
+            match or cannot be had.
     """
     _check_names(network)
     try:
@@ -46,7 +47,8 @@ def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
             f"({' '.join(str(error).split())}): dpt goes with ViTs, all others with encoders that have stages"
         ) from None
     if pretrained and network.weights is not None:
-        load_encoder_weights(segmenter.encoder, network.weights, network.sha256)
+        path = network.weights if network.hub_name is None else hub_weights(network.encoder, network.hub_name)
+        load_encoder_weights(segmenter.encoder, path, network.sha256)
     if network.shrink > 1:
         return Shrunk(segmenter, network.shrink)
     return segmenter if network.hrda is None else _hrda(segmenter, network)

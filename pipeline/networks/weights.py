@@ -48,7 +48,8 @@ def load_encoder_weights(encoder: nn.Module, path: Path, sha256: str | None) -> 
     """
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist: set network.weights to the file, or to null for a random start"
+            f"{path} does not exist: set network.weights to the file, to `timm` or a name of smp's for those on the "
+            "hub, or to null for a random start"
         )
     if sha256 is not None and (found := file_sha256(path)) != sha256:
         raise UserError(
