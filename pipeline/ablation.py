@@ -59,11 +59,21 @@ class Grid(Section):
     rows: dict[str, Row] = Field(
         min_length=1, description="name -> what it trains, in the order of the table"
     )
+    upper: str | None = Field(
+        default=None,
+        description="row trained on target labels: the table says how much of the gap from the first row to it each "
+        "row closes",
+    )
 
 
 def load_grid(path: Path) -> Grid:
     """Read a grid file. Raises UserError where it is missing or wrong."""
-    return checked(Grid, read_yaml(path, "grids are in profiles/ablations/"), path)
+    grid = checked(Grid, read_yaml(path, "grids are in profiles/ablations/"), path)
+    named = {"upper": grid.upper} | {f"row {name}: against": row.against for name, row in grid.rows.items()}
+    for key, name in named.items():
+        if name is not None and name not in grid.rows:
+            raise UserError(f"{path}: {key}: no row {name!r}: the rows are {', '.join(grid.rows)}")
+    return grid
 
 
 def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
@@ -87,18 +97,26 @@ def run(name: str, grid: Grid, jobs: int) -> dict[str, list[dict[str, Any]]]:
         for key, (row_params, workspace, method) in work.items()
         if (common := _shared_steps(row_params, workspace, method))
     }
-    # Spawned, because torch's threads do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # Spawned, because torch's threads do not survive a fork; one training each, whose peak memory is then its own.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
         # Seed by seed, so that an early look shows every row.
         order = sorted(work, key=lambda key: grid.seeds.index(key[1]))
         users = {shared[key]: key for key in reversed(order) if key in shared}
         begun = {pool.submit(_train_shared, *work[key], begin): key for begin, key in users.items()}
         _wait(begun)
         _wait({pool.submit(_train_and_evaluate, *work[key], shared.get(key)): key for key in order})
-    return {
-        row: [json.loads(work[row, seed][1].metrics(r.method).read_text()) for seed in grid.seeds]
-        for row, r in grid.rows.items()
+    return {row: [_scores(*work[row, seed]) for seed in grid.seeds] for row in grid.rows}
+
+
+def _scores(params: Params, workspace: Workspace, method: str) -> dict[str, Any]:
+    """The metrics of one training, and what a step of it took."""
+    curves = json.loads((workspace.dvclive(method) / "metrics.json").read_text())
+    training = {
+        "seconds_per_step": 2 * params.train.batch_size / curves["images_per_second"],
+        "memory_gib": curves["memory_gib"],
     }
+    return json.loads(workspace.metrics(method).read_text()) | {"training": training}
 
 
 def _share_index(params: Params, folder: Path, workspace: Workspace) -> None:
@@ -176,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = next(iter(grid.rows))
     against = {row: r.against or first for row, r in grid.rows.items()}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    result = summary(scores, grid.seeds, against) | {
+    result = summary(scores, grid.seeds, against, grid.upper) | {
         "params": str(grid.params),
         "steps": load_params(grid.params, grid.set).train.steps,
         "hardware": machine(device.type),

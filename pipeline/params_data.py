@@ -257,6 +257,9 @@ class ScenesDrawing(Section):
     source_train: int = Field(ge=2, le=100_000, description="clear-day pictures with labels")
     source_val: int = Field(ge=1, le=100_000, description="clear-day pictures for scores")
     target_train: int = Field(ge=2, le=100_000, description="night and fog pictures, no labels")
+    target_labels: bool = Field(
+        default=False, description="labels for target_train, too: for an upper bound that trains on them"
+    )
     target_val: int = Field(
         ge=2, le=100_000, description="night and fog pictures with labels, for scores only"
     )

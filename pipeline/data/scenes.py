@@ -42,7 +42,8 @@ class Scene:
 
 
 class ScenesConfig(Protocol):
-    """What write_scenes reads: the seed, the picture size and the number of scenes in each split."""
+    """What write_scenes reads: the seed, the picture size, the number of scenes in each split, and whether
+    target_train has labels."""
 
     @property
     def seed(self) -> int: ...
@@ -58,6 +59,8 @@ class ScenesConfig(Protocol):
     def target_train(self) -> int: ...
     @property
     def target_val(self) -> int: ...
+    @property
+    def target_labels(self) -> bool: ...
 
 
 def _pair(array: np.ndarray) -> np.ndarray:
@@ -117,6 +120,8 @@ def write_scenes(root: Path, config: ScenesConfig) -> None:
     """
     keys = ("seed", "height", "width", "source_train", "source_val", "target_train", "target_val")
     record = {"drawing": DRAWING} | {key: int(getattr(config, key)) for key in keys}
+    if config.target_labels:
+        record["target_labels"] = 1
     stamp = root / "scenes.json"
     if stamp.exists() and _read(stamp) == record:
         return
@@ -159,7 +164,7 @@ def _write_scene(folder: Path, split: str, index: int, config: ScenesConfig) -> 
     )
     name = f"{split}_{index:04d}.png"
     Image.fromarray(scene.image).save(folder / "images" / name, compress_level=3)
-    if split != "target_train":
+    if split != "target_train" or config.target_labels:
         Image.fromarray(scene.label).save(folder / "labels" / name)
 
 

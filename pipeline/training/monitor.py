@@ -66,6 +66,7 @@ class Monitor:
             for name, value in scalars.items():
                 self.live.log_metric(name, value)
             self.live.log_metric("images_per_second", rate)
+            self.live.log_metric("memory_gib", memory_gib())
             self.live.step = step + 1
             self.live.make_summary()
         if self.progress.disable and (time.monotonic() - self.last_line > LINE_EVERY_S or last):

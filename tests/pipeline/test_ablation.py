@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from pipeline import ablation, prepare, train
 from pipeline.edge.errors import UserError
-from pipeline.evaluation.ablation_table import summary
+from pipeline.evaluation.ablation_table import interval, print_tables, summary
 from pipeline.params import load_params
 from pipeline.workspace import Workspace
 
@@ -40,7 +40,8 @@ def metrics(source: float, target: float | None) -> dict:
         "class_shares": {"road": 1.0},
         "label_free": {"teacher_agreement": None, "masked_consistency": 0.25},
     }
-    return {"source": {"miou": source}, "target": block}
+    training = {"seconds_per_step": 0.5, "memory_gib": 2.0}
+    return {"source": {"miou": source}, "target": block, "training": training}
 
 
 def test_a_grid_runs_every_row_and_seed_and_continues(
@@ -56,6 +57,8 @@ def test_a_grid_runs_every_row_and_seed_and_continues(
     for name, row in result["rows"].items():
         assert len(row["target"]) == 2
         assert (row["gain"] is None) == (name == "source_only")
+        assert 0 < row["seconds_per_step"] < 60
+        assert 0.01 < row["memory_gib"] < 30
     assert Image.open(project / "metrics" / "ablation_small.png").width > 300
     assert "all hidden" in capsys.readouterr().out
     # One prepare served all rows, and finished trainings are not repeated.
@@ -104,9 +107,40 @@ def test_gains_are_seed_by_seed() -> None:
     }
     rows = summary(scores, [0, 1], {"base": "base", "better": "base"})["rows"]
     assert rows["better"]["gain"] == pytest.approx([10, -10])
+    assert rows["better"]["source_gain"] == pytest.approx([-10, -10])
+    assert rows["better"]["source_gain_ci95"] == pytest.approx([-10, -10])
     assert rows["base"]["gain"] is None
     assert rows["better"]["per_class"]["road"] == pytest.approx(20)
     assert rows["better"]["conditions"] == {"night": pytest.approx([20, 20])}
+
+
+def test_the_interval_of_paired_gains_is_students() -> None:
+    """Against the textbook: sleep data of Student (1908), ten paired differences, mean 1.58, 0.70 to 2.46."""
+    sleep = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    assert interval(sleep) == pytest.approx((0.7001, 2.4599), abs=1e-4)
+    assert interval([1.0]) is None
+    assert interval(None) is None
+
+
+def test_the_share_of_the_gap_lies_between_the_first_row_and_the_upper_bound() -> None:
+    scores = {
+        "source_only": [metrics(0.6, 0.1), metrics(0.6, 0.2)],
+        "mic": [metrics(0.5, 0.3), metrics(0.5, 0.5)],
+        "on target labels": [metrics(0.2, 0.6), metrics(0.2, 0.7)],
+    }
+    against = dict.fromkeys(scores, "source_only")
+    rows = summary(scores, [0, 1], against, "on target labels")["rows"]
+    assert [rows[name]["gap_closed"] for name in scores] == pytest.approx([0, 0.5, 1])
+    assert all(row["gap_closed"] is None for row in summary(scores, [0, 1], against)["rows"].values())
+
+
+def test_few_seeds_are_called_a_lead(capsys: pytest.CaptureFixture[str]) -> None:
+    for seeds, lead in ((4, True), (5, False)):
+        scores = {"base": [metrics(0.6, 0.1)] * seeds, "mic": [metrics(0.5, 0.3)] * seeds}
+        print_tables(summary(scores, range(seeds), {"base": "base", "mic": "base"}, "mic"), "grid")
+        shown = capsys.readouterr().out
+        assert ("are a lead" in shown) == lead
+        assert "+20.0 [+20.0, +20.0]" in shown
 
 
 def test_without_labels_there_is_no_gain_but_evidence() -> None:
@@ -125,6 +159,15 @@ def test_mistakes_are_one_sentence(project: Path) -> None:
         ablation.main([str(grid)])
     grid = write_grid(project / "small.yaml", set={"train.uda.mask_ration": 0.5})
     with pytest.raises(UserError, match=r"unknown key train.uda.mask_ration, did you mean 'mask_ratio'\?"):
+        ablation.main([str(grid)])
+    with pytest.raises(UserError, match=r"upper: no row 'labels': the rows are source_only, mic, all hidden"):
+        ablation.main([str(write_grid(project / "small.yaml", upper="labels"))])
+    rows: dict[str, object] = {
+        "source_only": {"method": "source_only"},
+        "mic": {"method": "mic", "against": "bass"},
+    }
+    grid = write_grid(project / "small.yaml", rows=rows)
+    with pytest.raises(UserError, match=r"row mic: against: no row 'bass': the rows are source_only, mic$"):
         ablation.main([str(grid)])
     with pytest.raises(UserError, match=r"has no row 'mix': its rows are source_only, mic, all hidden"):
         ablation.main([str(write_grid(project / "small.yaml")), "--rows", "mix"])

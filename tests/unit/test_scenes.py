@@ -32,6 +32,7 @@ class Config:
     source_val: int = 1
     target_train: int = 3
     target_val: int = 2
+    target_labels: bool = False
 
 
 @cache
@@ -222,6 +223,16 @@ def test_same_config_is_left_alone_and_another_replaces_the_whole_folder(root: P
     assert not {"images/mark", "images/target_train_0001.png"} & set(after)
     assert after["images/source_train_0000.png"] != before["images/source_train_0000.png"]
     assert [p.name for p in tmp_path.iterdir()] == ["scenes"]
+
+
+def test_an_upper_bound_gets_labels_of_the_same_pictures(root: Path, tmp_path: Path) -> None:
+    write_scenes(tmp_path / "labelled", replace(Config(), target_labels=True))
+    plain, labelled = _files(root), _files(tmp_path / "labelled")
+    added = {f"labels/target_train_000{i}.png" for i in range(3)}
+    assert set(labelled) - set(plain) == added
+    assert all(labelled[name] == content for name, content in plain.items() if name != "scenes.json")
+    write_scenes(tmp_path / "labelled", Config())
+    assert _files(tmp_path / "labelled") == plain, "the labels go where nobody asks for them any more"
 
 
 def test_a_run_that_dies_midway_leaves_the_old_folder_whole(
