@@ -50,8 +50,12 @@ def run(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     source_records = of_split(read_index(workspace.index("source")), "val")
     target_records = target_pictures(read_index(workspace.index("target")))
-    teachers, params = params, params.for_method(method)
-    network = trained_network(params, workspace.weights(method), method, device)
+    taught_by = None
+    if method == "distil" and params.distil is not None:
+        by = params.distil.teacher
+        taught_by = trained_network(params, workspace.shipped(by, params.ship), by, device)
+    params = params.for_method(method)
+    network = trained_network(params, workspace.shipped(method, params.ship), method, device)
     kept = Kept(workspace.pictures(method), target_records, params.evaluate.pictures)
 
     source = score_pictures(network, source_records, params, device, f"{method} on source")
@@ -61,14 +65,15 @@ def run(
         "target": domain_metrics(target),
         "protocol": protocol(params, source, target, target_records, device),
     }
-    teacher = None
-    if workspace.teacher_weights(method).exists() and method != "source_only":
-        teacher = trained_network(teachers, workspace.teacher_weights(method), method, device)
-        labelled = [r for r in target_records if r.label]
-        scores = score_pictures(teacher, labelled, params, device, f"{method}'s teacher on target")
-        metrics["teacher"] = {"target": {"miou": domain_metrics(scores)["miou"]}}
+    beside = "student" if params.ship == "teacher" else "teacher"
+    other = trained_network(params, workspace.shipped(method, beside), method, device)
+    metrics[beside] = {}
+    for domain, records in (("source", source_records), ("target", target_records)):
+        labelled = [r for r in records if r.label]
+        scores = score_pictures(other, labelled, params, device, f"{method}'s {beside} on {domain}")
+        metrics[beside][domain] = {"miou": domain_metrics(scores)["miou"]}
     looked_at = [target_records[i] for i in spread(target_records, KEPT_PREDICTIONS)]
-    metrics["target"]["label_free"] = label_free(network, teacher, looked_at, params, device)
+    metrics["target"]["label_free"] = label_free(network, taught_by or other, looked_at, params, device)
 
     write(workspace, method, metrics, source, target, kept)
     _print(method, metrics, source, target)
@@ -134,7 +139,7 @@ def protocol(
     return {
         "classes_in_mean": in_mean["target"] or in_mean["source"],
         "source_classes_in_mean": in_mean["source"],
-        "network": "student, last step",
+        "network": f"{params.ship}, last step",
         "steps": params.train.steps,
         "seed": params.seed,
         "size": list(params.data.size),

@@ -54,7 +54,7 @@ def run(params: Params, workspace: Workspace, method: str) -> Manifest:
     """
     params = params.for_method(method)
     network = build_segmenter(params.network, pretrained=False)
-    load_weights(network, workspace.weights(method))
+    load_weights(network, workspace.shipped(method, params.ship))
     graph = EdgeGraph(as_evaluated(params, network))
     records = {d: read_index(workspace.index(d)) for d in ("source", "target")}
     final = workspace.onnx(method)
@@ -118,6 +118,7 @@ def build_manifest(
             "encoder": params.network.encoder,
             "parameters": sum(p.numel() for p in network.parameters()),
             "training_steps": params.train.steps,
+            "ships": params.ship,
         },
         "classes": [
             {"id": c.id, "name": c.name, "rgb": list(c.rgb), "safe_rgb": list(c.safe_rgb)} for c in CLASSES

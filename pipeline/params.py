@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pipeline.edge.errors import UserError
 from pipeline.mistakes import sentence
 from pipeline.params_data import Data
-from pipeline.params_train import Optimiser, Steps, Train
-from pipeline.section import EachOnce, Section, Seed, Share, Size
+from pipeline.params_train import Optimiser, Train
+from pipeline.section import EachOnce, Section, Seed, Share, Size, Steps
 from pipeline.yaml_file import read_yaml
 
 FORMER = {"export.parity_agreement": "the export is held to torch in float64 and ties are counted"}
@@ -86,7 +86,7 @@ class Distil(Section):
     """A smaller network that learns from source labels and from an adapted network's labels of the target."""
 
     network: Network
-    teacher: Method = Field(default="mic", description="the method whose student labels the target pictures")
+    teacher: Method = Field(default="mic", description="the method whose network labels the target pictures")
     start: Literal["encoder", "teacher"] = Field(
         default="encoder",
         description="`teacher`: all the teacher's weights, for its network with another shrink; `encoder`: those of "
@@ -170,6 +170,11 @@ class Params(Section):
     students: Annotated[tuple[Literal["distil"], ...], EachOnce] = Field(
         default=(), description="[distil] trains the network of the block distil after its teacher"
     )
+    ship: Literal["student", "teacher"] = Field(
+        default="student",
+        description="which network of every method is scored, exported and shown: the student of the last step (the "
+        "paper's), or its moving average",
+    )
     data: Data
     network: Network
     train: Train
@@ -192,6 +197,15 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _frozen_norms_have_statistics(self) -> Params:
+        if self.train.encoder_norms == "frozen" and self.network.weights is None:
+            raise ValueError(
+                "train.encoder_norms `frozen` keeps the statistics of pretrained weights, and network.weights is null: "
+                "set it to a file, or encoder_norms: batch"
+            )
+        return self
+
     @property
     def trained(self) -> tuple[str, ...]:
         """All that `dvc repro` trains, students last."""
@@ -209,12 +223,14 @@ class Params(Section):
             raise UserError(
                 "method distil needs the block distil with a network: see profiles/camvid_dusk.yaml"
             )
+        mode = self.train.uda.mask_mode
+        mode = "target_aug" if mode == "mixed" else mode  # distil mixes no pictures
         train = self.train.model_copy(
             update={
                 "steps": self.distil.steps or self.train.steps,
                 "crop": self.distil.crop or self.train.crop,
                 "optimiser": self.distil.optimiser or self.train.optimiser,
-                "uda": self.train.uda.model_copy(update={"start_step": 0}),
+                "uda": self.train.uda.model_copy(update={"start_step": 0, "mask_mode": mode}),
             }
         )
         return self.model_copy(update={"network": self.distil.network, "train": train})

@@ -16,6 +16,8 @@ Weight = Annotated[float, Field(ge=0, le=1e4)]
 Side = Annotated[int, Field(ge=32, le=LARGEST_SIDE)]
 Size = tuple[Side, Side]
 """(height, width) in pixels."""
+Steps = Annotated[int, Field(le=10**9)]
+"""No one waits for more: 10^9 steps of a millisecond are twelve days."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """As torch takes it."""
 

@@ -82,7 +82,7 @@ def run(
             "you have to data.target"
         )
     pictures = {name: benchmark_pictures(data) for name, data in targets.items()}
-    network = trained_network(params, workspace.weights(method), method, device)
+    network = trained_network(params, workspace.shipped(method, params.ship), method, device)
     archives = []
     for name, images in pictures.items():
         path = workspace.submission(method, name)

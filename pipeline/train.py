@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pipeline import caches as _caches  # noqa: F401  # isort: skip  before Fabric, which brings torch's compiler
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from lightning_fabric.wrappers import _FabricModule
 from torch import nn
 
 from pipeline import preflight
@@ -26,6 +26,7 @@ from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
 from pipeline.adaptation.norm_statistics import take_statistics
+from pipeline.adaptation.norms import Norms
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
@@ -38,7 +39,7 @@ from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights, save_weights
 from pipeline.params import Params, fingerprint, load_params
-from pipeline.params_train import Uda
+from pipeline.params_uda import SOURCE_FIELDS, Uda
 from pipeline.randomness import Stream, step_seed
 from pipeline.stage import INTERRUPTED, main_guard, stage_arguments
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
@@ -59,17 +60,17 @@ def build_method(method: str, student: nn.Module, params: Params, adapted: nn.Mo
     """
     uda = params.train.uda
     if adapted is not None:
-        return Mic(Distillation(student, uda, adapted))
+        return Mic(Distillation(student, uda, adapted), params.train.steps)
     match uda.base if method == "mic" else method:
         case "source_only":
-            return SourceOnly(student)
+            return SourceOnly(student, uda)
         case "self_training":
             adapting = SelfTraining(student, uda)
         case "entropy_minimisation":
             adapting = EntropyMinimisation(student, uda)
         case _:
             adapting = Adversarial(student, uda, params.train.steps)
-    return Mic(adapting) if method == "mic" else adapting
+    return Mic(adapting, params.train.steps) if method == "mic" else adapting
 
 
 def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
@@ -78,7 +79,10 @@ def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     start = params.distil.start if params.distil and method == "distil" else ""
     params = params.for_method(method)
     cosmetic = {"workers", "log_every", "checkpoint_every", "picture_every"}
-    train = params.train.model_dump_json(exclude=cosmetic | ({"uda"} if method == "source_only" else set()))
+    uda = set(SOURCE_FIELDS if method == "source_only" else Uda.model_fields)
+    train = params.train.model_dump_json(exclude=cosmetic | {"uda"}) + params.train.uda.model_dump_json(
+        include=uda
+    )
     indexes = files_version([workspace.index("source"), workspace.index("target")])
     data = params.data.model_dump_json()
     return fingerprint(
@@ -87,9 +91,18 @@ def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
 
 
 def before_start(params: Params, method: str) -> Params:
-    """The steps of `method` before `uda.start_step`, as a run of self_training: of `uda` only the distance counts."""
-    distance = None if method == "source_only" else params.train.uda.feature_distance
-    uda = Uda(start_step=params.train.uda.start_step, feature_distance=distance)
+    """The steps of `method` before `uda.start_step`, as a run of self_training.
+
+    Of `uda` only the distance and the source's fields count, of these the rate of a moving average where it begins with
+    the first step.
+    """
+    own = params.train.uda
+    kept: dict[str, Any] = own.model_dump(include=set(SOURCE_FIELDS) - {"alpha"})
+    if method != "source_only":
+        kept["feature_distance"] = own.feature_distance
+    if own.ema_from == "first_step":
+        kept |= {"alpha": own.alpha, "teacher_statistics": "averaged"}
+    uda = Uda(**kept)
     return params.model_copy(update={"train": params.train.model_copy(update={"uda": uda})})
 
 
@@ -97,7 +110,7 @@ def _adapted_weights(params: Params, workspace: Workspace, method: str) -> list[
     """The file that `distil` learns from; none for other methods."""
     if method != "distil" or params.distil is None:
         return []
-    path = workspace.weights(params.distil.teacher)
+    path = workspace.shipped(params.distil.teacher, params.ship)
     if not path.exists():
         raise UserError(
             f"{path} does not exist: run `python -m pipeline.train --method {params.distil.teacher}` first"
@@ -139,7 +152,8 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
             f"rare class sampling leaves out {', '.join(batches.rare.left_out)}: no source picture shows more than "
             f"train.rare_class_sampling.min_share of them"
         )
-    return Setup(fabric, student, optimiser, algorithm, batches)
+    frozen = Norms(student.module.get_submodule("encoder")) if config.encoder_norms == "frozen" else None
+    return Setup(fabric, student, optimiser, algorithm, batches, frozen)
 
 
 def run(
@@ -165,6 +179,8 @@ def run(
     elif shared is not None:
         same = run_fingerprint(before_start(params, method), workspace, "self_training")
         state, why = load_checkpoint(shared.checkpoints("self_training"), same)
+        if state is not None:
+            algorithm.ema.load_state_dict(state["method"]["ema"])
     first_step = 0
     if state is not None:
         student.module.load_state_dict(state["student"])
@@ -211,21 +227,20 @@ def run(
             if finished == until:
                 return 0
 
+    algorithm.ema.finish(student)
     if method != "source_only" and config.uda.norm_statistics == "target":
-        take_target_statistics(fabric, student, setup.batches, config.steps)
+        for network in (student.module, algorithm.ema.network):
+            take_target_statistics(fabric, network, setup.batches, config.steps)
     save_weights(student.module, workspace.weights(method))
-    if algorithm.teacher is not None:
-        save_weights(algorithm.teacher, workspace.teacher_weights(method))
+    save_weights(algorithm.ema.network, workspace.teacher_weights(method))
     return 0
 
 
-def take_target_statistics(
-    fabric: Fabric, student: _FabricModule, batches: TrainingBatches, steps: int
-) -> None:
-    """Batch-norm statistics of the student from the target crops of the steps that would come after `steps`."""
+def take_target_statistics(fabric: Fabric, network: nn.Module, batches: TrainingBatches, steps: int) -> None:
+    """Batch-norm statistics of a network from the target crops of the steps that would come after `steps`."""
     crops = (batches.target_crops(step) for step in range(steps, steps + STATISTICS_BATCHES))
     with fabric.autocast():
-        take_statistics(student.module, (normalise(fabric.to_device(images)) for images in crops))
+        take_statistics(network, (normalise(fabric.to_device(images)) for images in crops))
 
 
 @dataclass

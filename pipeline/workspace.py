@@ -24,6 +24,10 @@ class Workspace:
     def teacher_weights(self, method: str) -> Path:
         return self.root / "weights" / method / "teacher.safetensors"
 
+    def shipped(self, method: str, ship: str) -> Path:
+        """The weights of the network that is scored, exported and shown: `ship` of the params."""
+        return self.teacher_weights(method) if ship == "teacher" else self.weights(method)
+
     def dvclive(self, method: str) -> Path:
         return self.root / "dvclive" / method
 

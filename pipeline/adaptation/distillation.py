@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from pipeline.adaptation.labeller import FinishedLabeller
+from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.self_training import SelfTraining
-from pipeline.params_train import Uda
+from pipeline.adaptation.teacher import Teacher
+from pipeline.params_uda import Uda
 
 
 class Distillation(SelfTraining):
@@ -14,4 +15,7 @@ class Distillation(SelfTraining):
 
     def __init__(self, student: nn.Module, uda: Uda, adapted: nn.Module) -> None:
         super().__init__(student, uda)
-        self.labeller = FinishedLabeller(adapted, uda)
+        # It is used as at inference, and follows nobody; the moving average is still the student's.
+        finished = uda.model_copy(update={"teacher_statistics": "averaged"})
+        self.labeller = Labeller(adapted, finished, 0.0, uda.tau)
+        self.ema = Teacher(student, uda.alpha, averaged_statistics=True)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline import params_train
+from pipeline import params_uda
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
 from pipeline.networks.encoder_decoder import Segmenter
 
@@ -21,7 +21,7 @@ COSINE, SMOOTH_L1 = 0.9, 0.1  # VFM-UDA++ (Englert et al., 2025)
 class FeatureDistance:
     """Holds a frozen copy of the student as it is now: build it before the first step, also to resume a run."""
 
-    def __init__(self, student: nn.Module, config: params_train.FeatureDistance) -> None:
+    def __init__(self, student: nn.Module, config: params_uda.FeatureDistance) -> None:
         # Fabric wraps the student that trains; both are `Segmenter`s.
         self.network: Any = getattr(student, "module", student)
         self.frozen: Segmenter = copy.deepcopy(self.network).eval().requires_grad_(False)

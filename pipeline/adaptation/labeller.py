@@ -10,31 +10,17 @@ from pipeline.adaptation.class_prior import ClassPrior
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from pipeline.adaptation.teacher import Teacher
-from pipeline.params_train import Uda
+from pipeline.params_uda import Uda
 
 
 class Labeller:
     """An EMA teacher with its rate `alpha` and its threshold `tau`; everything else is as `uda` has it."""
 
     def __init__(self, student: nn.Module, uda: Uda, alpha: float, tau: float | None) -> None:
-        self.student = student
         self.uda = uda
         self.tau = tau
-        # Fabric wraps the student that trains; the teacher copies the network itself.
-        self.teacher = Teacher(
-            getattr(student, "module", student),
-            alpha,
-            averaged_statistics=uda.teacher_statistics == "averaged",
-        )
+        self.teacher = Teacher(student, alpha, averaged_statistics=uda.teacher_statistics == "averaged")
         self.prior = ClassPrior(uda.class_prior) if uda.class_prior else None
-
-    def update(self, step: int) -> None:
-        """Follow the student as the optimiser step before iteration `step` (from 0) left it.
-
-        Not before `start_step`, where the teacher begins as a copy: what it was before would not matter.
-        """
-        if step >= self.uda.start_step:
-            self.teacher.update(self.student, step - self.uda.start_step)
 
     def label(self, target: Tensor, valid: Tensor, source_label: Tensor) -> PseudoLabel:
         """Label normalised target pictures (B, 3, H, W); `valid` (B, 1, H, W) is 0 where nothing can be trusted.
@@ -66,13 +52,3 @@ class Labeller:
         self.teacher.load_state_dict(state["teacher"])
         if self.prior is not None:
             self.prior.load_state_dict(state["prior"])
-
-
-class FinishedLabeller(Labeller):
-    """A finished network in the teacher's place, used as at inference: it follows nobody."""
-
-    def __init__(self, network: nn.Module, uda: Uda) -> None:
-        super().__init__(network, uda.model_copy(update={"teacher_statistics": "averaged"}), 0.0, uda.tau)
-
-    def update(self, step: int) -> None:
-        """Nothing."""

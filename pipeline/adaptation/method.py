@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.adaptation.teacher import Teacher
+
 Loss = tuple[str, Tensor]
 
 
@@ -17,11 +19,12 @@ class Method(ABC):
 
     The loop runs the backward pass of each before it asks for the next, so the memory is that of one pass, and batch
     norm sees each batch by itself (section 1). `view` keeps the last step's tensors for the debug picture and for
-    `Mic`, `scalars` its further figures.
+    `Mic`, `scalars` its further figures. `ema` is the moving average of the student: in self-training the teacher.
     """
 
-    def __init__(self, student: nn.Module) -> None:
+    def __init__(self, student: nn.Module, ema: Teacher) -> None:
         self.student = student
+        self.ema = ema
         self.view: dict[str, Tensor] = {}
         self.scalars: dict[str, Tensor] = {}
 
@@ -35,11 +38,6 @@ class Method(ABC):
 
         To be asked for one more than there are: a method may have work left after its last backward pass.
         """
-
-    @property
-    @abstractmethod
-    def teacher(self) -> nn.Module | None:
-        """The teacher network, for the methods that have one."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -7,32 +7,42 @@ to use context.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
+from pipeline.adaptation.feature_masks import hidden_blocks, hidden_channels
 from pipeline.adaptation.labeller import Labeller
-from pipeline.adaptation.masking import block_mask, mask_grid
+from pipeline.adaptation.masking import Masks
 from pipeline.adaptation.method import Loss, Method
+from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.uda import UdaMethod
 
 
 class Mic(Method):
-    """A base method and one pass more, on masked pictures.
+    """A base method and one pass more, on masked pictures; in mask mode `mixed` the base's own pass is masked instead.
 
     Pseudo labels are the base's, or from a teacher of its own where the base has none or `mask_alpha` or `mask_tau`
     ask for one.
     """
 
-    def __init__(self, base: UdaMethod) -> None:
-        super().__init__(base.student)
+    def __init__(self, base: UdaMethod, steps: int) -> None:
+        """`steps`: those of the whole training."""
+        super().__init__(base.student, base.ema)
         self.base = base
         self.uda = uda = base.uda
+        self.network = getattr(base.student, "module", base.student)  # Fabric wraps the student that trains
+        self.masks = Masks(uda, steps)
+        self.in_base = uda.mask_mode == "mixed"
+        if self.in_base:
+            assert isinstance(base, SelfTraining)  # params let no other through
+            base.hide = self._hidden
         self.labeller: Labeller | None = None
-        if base.teacher is None or uda.mask_alpha is not None or uda.mask_tau != "base":
+        if not isinstance(base, SelfTraining) or uda.mask_alpha is not None or uda.mask_tau != "base":
             alpha = uda.alpha if uda.mask_alpha is None else uda.mask_alpha
             taus = {"base": uda.tau, "none": None}
             tau = taus[uda.mask_tau] if isinstance(uda.mask_tau, str) else uda.mask_tau
@@ -40,16 +50,16 @@ class Mic(Method):
 
     def passes(self, step: int) -> int:
         """One more than the base, from `start_step` on."""
-        return self.base.passes(step) + (step >= self.uda.start_step)
+        return self.base.passes(step) + (step >= self.uda.start_step and not self.in_base)
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
         """Those of the base, then `masked`."""
         uda = self.uda
-        if self.labeller is not None:
-            self.labeller.update(step)
+        if self.labeller is not None and step >= uda.start_step:
+            self.labeller.teacher.update(self.student, step - uda.start_step)
         yield from self.base.losses(batch, step, generator)
         self.view, self.scalars = self.base.view, self.base.scalars
-        if step < uda.start_step:
+        if step < uda.start_step or self.in_base:
             return
 
         images, label, weight = self._pictures_to_mask(batch)
@@ -57,12 +67,26 @@ class Mic(Method):
             # Fresh gates; blur is always eligible here, whatever the threshold of the mixed pictures.
             gates = draw_gates(generator)
             images = strong_augment(images, gates, generator, uda.jitter_threshold, per_image=False)
-        height, width = images.shape[-2:]
-        grid = mask_grid(len(images), height, width, uda.mask_block, generator)
-        masked = images * block_mask(grid, uda.mask_ratio, height, width).to(images.device)
-        output = self.student(masked)
+        if self.masks.complementary:
+            images, label = _first_half_twice(images), _first_half_twice(label)
+            weight = None if weight is None else _first_half_twice(weight)
+        masked, hidden = self._hidden(images, step, generator)
+        with self.base.norms.frozen(uda.mask_norms == "running"), hidden:
+            output = self.student(masked)
         self.view |= {"masked": masked, "masked_prediction": logits_of(output).detach()}
         yield "masked", uda.mask_weight * segmentation_loss(output, label, weight)
+
+    def _hidden(
+        self, images: Tensor, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, AbstractContextManager[None]]:
+        """The pictures to show, and the context to show them in: one of the two hides something."""
+        if self.uda.mask_level == "channels":
+            ratio = self.masks.ratio(step)
+            return images, hidden_channels(self.network, ratio, self.masks.complementary, generator)
+        keep = self.masks.draw(images, step, generator)
+        if self.uda.mask_level == "features":
+            return images, hidden_blocks(self.network, keep)
+        return self.masks.hide(images, keep), nullcontext()
 
     def _pictures_to_mask(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Pictures, labels and pixel weights (None: 1 everywhere) by mask mode (table in section 1.4)."""
@@ -76,17 +100,11 @@ class Mic(Method):
             pseudo_label, pseudo_weight = pseudo.label, pseudo.weight
             self.view = pseudo.view() | view  # what the base shows stays
             self.scalars.setdefault("confident", pseudo.fraction)
-        if mode == "target":
+        if mode in ("target", "complementary"):
             return view["target"], pseudo_label, pseudo_weight
         first_of_each = torch.stack([view["source"][0], view["target"][0]])
         labels = torch.stack([view["label"][0], pseudo_label[0]])
         return first_of_each, labels, torch.stack([torch.ones_like(pseudo_weight[0]), pseudo_weight[0]])
-
-    @property
-    def teacher(self) -> nn.Module | None:
-        """The base's teacher, else the one of its own."""
-        own = self.labeller and self.labeller.teacher.network
-        return own if self.base.teacher is None else self.base.teacher
 
     def state_dict(self) -> dict[str, Any]:
         """The base's state, and the teacher of its own."""
@@ -98,3 +116,9 @@ class Mic(Method):
         self.base.load_state_dict(state["base"])
         if self.labeller is not None:
             self.labeller.load_state_dict(state["labeller"])
+
+
+def _first_half_twice(values: Tensor) -> Tensor:
+    """(B, ...) -> (B, ...), B even."""
+    half = values[: len(values) // 2]
+    return torch.cat([half, half])

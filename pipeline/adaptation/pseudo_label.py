@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Weighting = Literal["batch", "pixel", "class"]
+Weighting = Literal["batch", "pixel", "class", "probability"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def pseudo_label(
     """Label and weight every pixel of logits (B, C, H, W) given at the size of the pictures.
 
     A pixel is confident where its confidence is >= `tau`; without a `tau` all are. The weight is the confident
-    share of the whole batch (the paper), of the pixel itself (1 or 0), or of its class in the batch. After that, the
-    first `ignore_top` and last `ignore_bottom` rows get weight 0, and `valid_mask` (B, 1, H, W) is multiplied in.
+    share of the whole batch (the paper), of the pixel itself (1 or 0), or of its class in the batch; or, with a `tau`,
+    the confidence. After that, the first `ignore_top` and last `ignore_bottom` rows get weight 0, and `valid_mask`
+    (B, 1, H, W) is multiplied in.
     """
     with torch.autocast(logits.device.type, enabled=False):
         # In bfloat16 a confidence of 0.967 would become 0.96875 and pass tau = 0.968.
@@ -59,6 +60,8 @@ def pseudo_label(
                 pixels = torch.bincount(label.flatten(), minlength=classes)
                 sure = torch.bincount(label[confident], minlength=classes)
                 weight = (sure / pixels.clamp(min=1))[label]
+            case "probability":
+                weight = confidence.clone() if tau is not None else torch.ones_like(confidence)
         weight[:, :ignore_top] = 0
         weight[:, weight.shape[1] - min(ignore_bottom, weight.shape[1]) :] = 0
         if valid_mask is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.method import Loss
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.uda import UdaMethod
-from pipeline.params_train import Uda
+from pipeline.params_uda import Uda
 
 
 class SelfTraining(UdaMethod):
@@ -24,13 +25,12 @@ class SelfTraining(UdaMethod):
     """
 
     def __init__(self, student: nn.Module, uda: Uda) -> None:
-        super().__init__(student, uda)
         self.labeller = Labeller(student, uda, uda.alpha, uda.tau)
-
-    def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """`source`, `mixed`; the teacher is updated first."""
-        self.labeller.update(step)
-        yield from super().losses(batch, step, generator)
+        # Mixed pictures, step, generator -> what the student is shown, and the context to show it in.
+        self.hide: (
+            Callable[[Tensor, int, torch.Generator], tuple[Tensor, AbstractContextManager[None]]] | None
+        ) = None
+        super().__init__(student, uda, self.labeller.teacher)
 
     def target_losses(
         self, target: Tensor, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -50,19 +50,18 @@ class SelfTraining(UdaMethod):
         )
         mixed_label = mix(mask, label, pseudo.label)
         mixed_weight = mix(mask, torch.ones_like(pseudo.weight), pseudo.weight)
-        self.view |= pseudo.view() | {"mixed": mixed, "mixed_label": mixed_label}
+        shown, hidden = (mixed, nullcontext()) if self.hide is None else self.hide(mixed, step, generator)
+        self.view |= pseudo.view() | {"mixed": shown, "mixed_label": mixed_label}
         self.scalars["confident"] = pseudo.fraction
-        yield "mixed", segmentation_loss(self.student(mixed), mixed_label, mixed_weight)
-
-    @property
-    def teacher(self) -> nn.Module:
-        """The EMA teacher."""
-        return self.labeller.teacher.network
+        with self.norms.frozen(self.uda.mix_norms == "running"), hidden:
+            output = self.student(shown)
+        yield "mixed", segmentation_loss(output, mixed_label, mixed_weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """That of the labeller."""
-        return self.labeller.state_dict()
+        """That of the labeller too."""
+        return super().state_dict() | self.labeller.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
+        super().load_state_dict(state)
         self.labeller.load_state_dict(state)

@@ -11,14 +11,25 @@ from torch import Tensor, nn
 from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
 from pipeline.adaptation.feature_distance import FeatureDistance
 from pipeline.adaptation.method import Loss, Method
+from pipeline.adaptation.strong_augment import draw_gates, strong_augment
+from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
+from pipeline.params_uda import Uda
 
 
 class SourceOnly(Method):
     """Cross entropy on labelled source pictures; methods that adapt may add a feature distance to it."""
 
-    def __init__(self, student: nn.Module, distance: FeatureDistance | None = None) -> None:
-        super().__init__(student)
+    def __init__(
+        self,
+        student: nn.Module,
+        uda: Uda,
+        ema: Teacher | None = None,
+        distance: FeatureDistance | None = None,
+    ) -> None:
+        """`uda`: of it, source-only training takes SOURCE_FIELDS alone."""
+        super().__init__(student, ema or Teacher(student, uda.alpha, averaged_statistics=True))
+        self.uda = uda
         self.distance = distance
 
     def passes(self, step: int) -> int:
@@ -26,28 +37,34 @@ class SourceOnly(Method):
         return 1
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """`source`: with a feature distance their sum, since one backward pass needs less memory than two."""
+        """`source`: with a feature distance their sum, since one backward pass needs less memory than two.
+
+        The moving average is updated first.
+        """
+        self.ema.follow(self.student, step, self.uda)
         source, label = normalise(batch["source_image"]), batch["source_label"]
         self.scalars = {}
+        shown = source
+        if self.uda.source_aug:
+            uda, gates = self.uda, draw_gates(generator)
+            shown = strong_augment(
+                source, gates, generator, uda.jitter_threshold, uda.blur_threshold, per_image=True
+            )
         if self.distance is None:
-            output = self.student(source)
+            output = self.student(shown)
             loss = segmentation_loss(output, label)
         else:
-            output, features = self.student(source, with_features=True)
+            output, features = self.student(shown, with_features=True)
             distance = self.distance.of_source(features, source, label)
             self.scalars["feature_distance"] = distance.detach()
             loss = segmentation_loss(output, label) + distance
         self.view = {"source": source, "label": label, "prediction": logits_of(output).detach()}
         yield "source", loss
 
-    @property
-    def teacher(self) -> nn.Module | None:
-        """None."""
-        return None
-
     def state_dict(self) -> dict[str, Any]:
-        """Nothing; a feature distance is built anew from the pretrained weights."""
-        return {}
+        """The moving average; a feature distance is built anew from the pretrained weights."""
+        return {"ema": self.ema.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to continue from."""
+        """Continue from `state_dict`."""
+        self.ema.load_state_dict(state["ema"])

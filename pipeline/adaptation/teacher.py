@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.params_uda import Uda
+
 
 def ema_decay(step: int, alpha: float) -> float:
     """Share of the old teacher kept at `step` (from 0): min(1 - 1/(step+1), alpha); 0 is a plain copy."""
@@ -25,7 +27,8 @@ class Teacher:
     def __init__(self, student: nn.Module, alpha: float, averaged_statistics: bool = False) -> None:
         self.alpha = alpha
         self.averaged_statistics = averaged_statistics
-        self.network = copy.deepcopy(student).requires_grad_(False)
+        # Fabric wraps the student that trains; the teacher copies the network itself.
+        self.network = copy.deepcopy(getattr(student, "module", student)).requires_grad_(False)
         self.network.zero_grad(set_to_none=True)
 
     @torch.no_grad()
@@ -41,6 +44,12 @@ class Teacher:
                 else:
                     mine.copy_(theirs)  # counters
 
+    def follow(self, student: nn.Module, step: int, uda: Uda) -> None:
+        """`update` before iteration `step` (from 0), once `uda.ema_from` is reached, where it begins as a copy."""
+        first = 0 if uda.ema_from == "first_step" else uda.start_step
+        if step >= first:
+            self.update(student, step - first)
+
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Logits of normalised pictures (B, 3, H, W).
@@ -55,6 +64,13 @@ class Teacher:
             if "running_mean" in module._buffers or "running_var" in module._buffers:
                 module.train()
         return self.network(images)
+
+    @torch.no_grad()
+    def finish(self, student: nn.Module) -> None:
+        """Statistics to work with: those of the finished student, where its own only served `predict`."""
+        if not self.averaged_statistics:
+            for mine, theirs in zip(self.network.buffers(), student.buffers(), strict=True):
+                mine.copy_(theirs)
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and buffers of the teacher network."""

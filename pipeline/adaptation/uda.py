@@ -10,18 +10,21 @@ from torch import Tensor, nn
 
 from pipeline.adaptation.feature_distance import FeatureDistance
 from pipeline.adaptation.method import Loss
+from pipeline.adaptation.norms import Norms
 from pipeline.adaptation.source_only import SourceOnly
+from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
-from pipeline.params_train import Uda
+from pipeline.params_uda import Uda
 
 
 class UdaMethod(SourceOnly):
     """Unsupervised domain adaptation: `target_losses`, one a step, is what tells the methods apart."""
 
-    def __init__(self, student: nn.Module, uda: Uda) -> None:
+    def __init__(self, student: nn.Module, uda: Uda, ema: Teacher | None = None) -> None:
         config = uda.feature_distance
-        super().__init__(student, None if config is None else FeatureDistance(student, config))
-        self.uda = uda
+        distance = None if config is None else FeatureDistance(student, config)
+        super().__init__(student, uda, ema, distance)
+        self.norms = Norms(student)
 
     def passes(self, step: int) -> int:
         """The source's alone before `start_step`."""

@@ -37,7 +37,7 @@ def evaluation(params: Params, workspace: Workspace) -> Row:
     """Scoring pictures from disk against the network alone on the same tensors."""
     keep_freed_memory()
     method, device = params.methods[-1], torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = trained_network(params, workspace.weights(method), method, device)
+    network = trained_network(params, workspace.shipped(method, params.ship), method, device)
     records = target_pictures(read_index(workspace.index("target")))[:PICTURES]
     inputs: list[Tensor] = []
 
@@ -82,7 +82,7 @@ def onnx_against_torch(params: Params, workspace: Workspace) -> Row:
 def torch_eager(params: Params, workspace: Workspace, method: str, pixels: np.ndarray) -> Callable[[], float]:
     """Seconds of the graph that `method` exports, in torch on all CPU cores; `pixels` uint8 (N, H, W, 3)."""
     params = params.for_method(method)
-    network = trained_network(params, workspace.weights(method), method, torch.device("cpu"))
+    network = trained_network(params, workspace.shipped(method, params.ship), method, torch.device("cpu"))
     graph, image = EdgeGraph(as_evaluated(params, network)), torch.from_numpy(pixels)
 
     @torch.inference_mode()

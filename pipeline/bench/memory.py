@@ -88,7 +88,7 @@ def peak_above(kind: str, count: int, params: Params, workspace: Workspace, vide
         keep_freed_memory()
         method = params.methods[-1]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = trained_network(params, workspace.weights(method), method, device)
+        network = trained_network(params, workspace.shipped(method, params.ship), method, device)
         pictures = target_pictures(read_index(workspace.index("target")))
         score_pictures(network, list(islice(cycle(pictures), count)), params, device, kind)
     else:

@@ -58,8 +58,7 @@ def unavoidable_passes(setup: Setup, batch: Batch, step: int) -> None:
     student.train()
     setup.optimiser.zero_grad(set_to_none=True)
     with fabric.autocast(), torch.no_grad():
-        assert setup.algorithm.teacher is not None
-        setup.algorithm.teacher(images)
+        setup.algorithm.ema.network(images)
     for _ in range(setup.algorithm.passes(step)):
         with fabric.autocast():
             loss = segmentation_loss(student(images), label)

@@ -1,24 +1,35 @@
-"""Source pictures made night-like, in linear light: by exposure alone, or relit by their labels."""
+"""Source pictures made night-like: by exposure alone, relit by their labels, or in the colours of target pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from pipeline.data.colour_match import Colours, colour_match
 from pipeline.data.linear_light import FULL_SCALE, LEVEL, LIGHT
 from pipeline.data.relight import relight
 from pipeline.params_train import Darken
 
 
-def night_like(image: np.ndarray, label: np.ndarray, config: Darken, seed: int) -> np.ndarray:
-    """Darken a `config.share` of pictures; the others come back as they are. A pure function of its arguments.
+def night_like(
+    image: np.ndarray,
+    label: np.ndarray,
+    config: Darken,
+    seed: int,
+    target: Callable[[np.random.Generator], Colours],
+) -> np.ndarray:
+    """Change a `config.share` of pictures; the others come back as they are. A pure function of its arguments.
 
-    uint8 (H, W, 3), RGB, with train ids (H, W), to uint8 (H, W, 3).
+    uint8 (H, W, 3), RGB, with train ids (H, W), to uint8 (H, W, 3). `target` draws the colours of a target picture.
     """
     rng = np.random.default_rng(seed)
     if rng.random() >= config.share:
         return image
     if config.kind == "relight":
         return relight(image, label, config.grey, rng)
+    if config.kind == "match":
+        return colour_match(image, target(rng))
     exposure = 2 ** -rng.uniform(*config.stops)
     cast = 1 + rng.uniform(-config.cast, config.cast, 3)
     return darken(image, exposure * cast, rng.uniform(0, config.noise), rng)

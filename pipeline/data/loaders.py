@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from pipeline.data.augment import augment, source_augmentation, target_augmentation
+from pipeline.data.colour_match import Colours, colours
 from pipeline.data.darken import night_like
 from pipeline.data.formats import read_record_label
 from pipeline.data.index import Record
@@ -20,7 +21,7 @@ from pipeline.data.rare_class_sampling import RareClasses
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, resize_image
 from pipeline.params import Params
-from pipeline.params_train import Curriculum
+from pipeline.params_uda import Curriculum
 from pipeline.randomness import Stream, step_seed
 
 Batch = dict[str, Any]
@@ -111,7 +112,7 @@ class TrainingBatches(Dataset[Batch]):
         whole_label = enlarge_nearest(read_record_label(record, self.data), size)
         if self.darken is not None:
             seed = step_seed(self.seed, Stream.SOURCE_DARKEN, place)
-            whole = night_like(whole, whole_label, self.darken, seed)
+            whole = night_like(whole, whole_label, self.darken, seed, self._target_colours)
 
         def crop(seed: int) -> tuple[np.ndarray, np.ndarray]:
             return augment(self.augment_source, whole, whole_label, seed)
@@ -120,11 +121,21 @@ class TrainingBatches(Dataset[Batch]):
             return self.rare.crop(place, crop)
         return crop(step_seed(self.seed, Stream.SOURCE_AUGMENT, place))
 
+    def _target_colours(self, rng: np.random.Generator) -> Colours:
+        record = self.target[int(rng.integers(len(self.target)))]
+        return picture_colours(record.image, fit_size(record.height, record.width, self.target_size))
+
     def _target(self, record: Record, place: int) -> tuple[np.ndarray, np.ndarray]:
         size = fit_size(record.height, record.width, self.target_size)
         image = resize_image(read_picture(record.image), size)
         valid = trusted(record.height, record.width, self.margins, size)
         return augment(self.augment_target, image, valid, step_seed(self.seed, Stream.TARGET_AUGMENT, place))
+
+
+@lru_cache(maxsize=4096)
+def picture_colours(path: str, size: tuple[int, int]) -> Colours:
+    """Those of a picture file, fitted to `size`."""
+    return colours(resize_image(read_picture(path), size))
 
 
 def check_crop(crop: tuple[int, int], size: tuple[int, int], domain: str, records: Sequence[Record]) -> None:

@@ -17,6 +17,8 @@ def describe(manifest: Manifest, path: Path) -> str:
         shape = "[1, {}, {}, 3] RGB, no other size".format(*manifest.fixed_size)
     network = manifest.network
     parameters = f"{network['parameters']:,} parameters"
+    if ships := network.get("ships"):
+        parameters += f", the {ships}'s"
     adapted = manifest.method != "source_only" and manifest.conditions
     untrained = [c.name for c in manifest.classes if c.id not in manifest.trained_classes]
     lines = [

@@ -11,6 +11,11 @@ from pipeline.edge.classes import ID_OF
 from pipeline.evaluation.verdict import listed
 from pipeline.params import Params
 
+SHIPPED = {
+    "student": "The student after the last step",
+    "teacher": "The teacher after the last step: the moving average of the student, of every model alike",
+}
+
 
 def facts(
     params: Params, metrics: dict[str, dict[str, Any]], source: Sequence[Record], target: Sequence[Record]
@@ -44,7 +49,7 @@ def facts(
             "share data, order and seed.",
         ),
         ("Network", f"{params.network.architecture} over {params.network.encoder}."),
-        ("Scored model", "The student after the last step; no step was picked by looking at target labels."),
+        ("Scored model", f"{SHIPPED[params.ship]}; no step was picked by looking at target labels."),
         ("Prediction", f"{inference}; no flips, no second scale. Classes compared at the label's own size."),
     ]
     if classes := protocol["classes_in_mean"] if protocol["target_labels"] else []:

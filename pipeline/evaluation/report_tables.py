@@ -94,10 +94,10 @@ def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
     heads = ["source", "target", *(conditions if len(conditions) > 1 else [])]
     last = [
         "pixels right",
-        "teacher",
+        "other network",
         "calibration error",
         "mean confidence",
-        "agrees with teacher",
+        "the two agree",
         "same when hidden",
     ]
     rows = [_score_cells(m, heads[2:]) for m in metrics.values()]
@@ -118,7 +118,8 @@ def scores(compare: dict[str, Any], metrics: dict[str, dict[str, Any]]) -> str:
     ]
     return (
         "<h2>All scores</h2><p class='note'>Out of 100. Source, target and each condition: mIoU on pictures "
-        "that training never saw. Teacher: the slowly moving copy used in training, on the target. "
+        "that training never saw. Training keeps two networks, the student and the teacher, a slowly moving copy of "
+        "it; other network: the one that is not scored here, on the target. "
         "Calibration error: how far confidence and correctness lie apart, 0 is best. The last three need no labels "
         "and prove nothing alone: same when hidden is the share of hidden pixels that keep their class.</p>"
         + _table(["model", *(heads[i] for i in kept)], shown)
@@ -133,7 +134,7 @@ def _score_cells(metrics: dict[str, Any], conditions: Sequence[str]) -> list[Any
         target["miou"],
         *(target["conditions"][c]["miou"] for c in conditions),
         target["pixel_accuracy"],
-        metrics.get("teacher", {}).get("target", {}).get("miou"),
+        (metrics.get("teacher") or metrics.get("student") or {}).get("target", {}).get("miou"),
         target["ece"],
         target["mean_confidence"],
         target["label_free"]["teacher_agreement"],

@@ -76,8 +76,10 @@ def learning_rate(
 
 
 def set_learning_rate(
-    optimiser: Optimizer, step: int, steps: int, warmup_steps: int, power: float = 1.0
+    optimiser: Optimizer, step: int, steps: int, settings: Optimiser, start_step: int = 0
 ) -> None:
-    """Give every group of `build_optimiser` its rate for `step`."""
+    """Give every group of `build_optimiser` its rate for `step`; a clock that restarts does so at `start_step`."""
+    if settings.restart:
+        step, steps = (step, start_step) if step < start_step else (step - start_step, steps - start_step)
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate(step, group["base_lr"], steps, warmup_steps, power)
+        group["lr"] = learning_rate(step, group["base_lr"], steps, settings.warmup_steps, settings.power)

@@ -11,6 +11,7 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 
 from pipeline.adaptation.method import Method
+from pipeline.adaptation.norms import Norms
 from pipeline.data.loaders import Batch, TrainingBatches
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
@@ -27,6 +28,7 @@ class Setup:
     optimiser: torch.optim.Optimizer
     algorithm: Method
     batches: TrainingBatches
+    frozen_norms: Norms | None = None
 
 
 def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[str, float]:
@@ -36,14 +38,16 @@ def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[st
         UserError: a loss is not finite.
     """
     fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
-    schedule = params.train.optimiser
-    set_learning_rate(optimiser, step, params.train.steps, schedule.warmup_steps, schedule.power)
+    config = params.train
+    set_learning_rate(optimiser, step, config.steps, config.optimiser, config.uda.start_step)
     tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
     # Dropout draws from torch's own generator, masks and mixing from the step's.
     method_seed = step_seed(params.seed, Stream.METHOD, step, fabric.global_rank)
     torch.manual_seed(method_seed)
     generator = torch.Generator(device=fabric.device).manual_seed(method_seed)
     student.train()
+    if setup.frozen_norms is not None:
+        setup.frozen_norms.freeze()
     optimiser.zero_grad(set_to_none=True)
     passes = algorithm.losses(tensors, step, generator)
     values: dict[str, float] = {}

@@ -182,7 +182,7 @@ def test_without_target_labels_nothing_is_zero_and_no_score_is_shown(tmp_path: P
     page = page_of(workspace)
     assert "same when hidden" in page
     assert ">43.2<" in page
-    assert "agrees with teacher" not in page
+    assert "the two agree" not in page
     assert "No score can be given: these fog and night pictures have no labels." in page
     assert "another class than source-only" in page
     assert "28\N{NO-BREAK SPACE}%" in page  # 9 of 32 rows

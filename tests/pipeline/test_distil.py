@@ -45,13 +45,16 @@ def test_a_student_is_trained_scored_exported_and_compared(project: Path) -> Non
         evaluate.run(params, workspace, method)
         export.run(params, workspace, method)
 
-    adapted, taught = load_file(workspace.weights("mic")), load_file(workspace.teacher_weights("distil"))
-    assert all(torch.equal(taught[name], tensor) for name, tensor in adapted.items())
+    small, average = load_file(workspace.weights("distil")), load_file(workspace.teacher_weights("distil"))
+    assert {name: t.shape for name, t in small.items()} == {name: t.shape for name, t in average.items()}
     curve = workspace.dvclive("distil") / "plots" / "metrics" / "masked.tsv"
     assert [line.split("\t")[0] for line in curve.read_text().splitlines()] == ["step", "0", "2"]
 
     metrics = {m: json.loads(workspace.metrics(m).read_text()) for m in ("mic", "distil")}
-    assert metrics["distil"]["teacher"]["target"]["miou"] == metrics["mic"]["target"]["miou"]
+    assert metrics["distil"]["teacher"].keys() == {"source", "target"}
+    assert (
+        0 < metrics["distil"]["target"]["label_free"]["teacher_agreement"] < 1
+    )  # with the network that taught it
     assert metrics["distil"]["protocol"]["steps"] == 4
     manifests = {m: json.loads(workspace.manifest(m).read_text()) for m in ("mic", "distil")}
     assert manifests["distil"]["network"]["encoder"] == SMALL["encoder"]

@@ -111,6 +111,14 @@ def test_scores_are_those_of_the_one_inference(workspace: Workspace) -> None:
     assert metrics["protocol"]["images"] == {"source": 2, "target": 4}
     assert metrics["protocol"]["target_labels"] is True
     assert metrics["teacher"]["target"]["miou"] != target["miou"]
+    assert metrics["protocol"]["network"] == "student, last step"
+
+    swapped = run(PARAMS.model_copy(update={"ship": "teacher"}), workspace, "mic", "cpu")
+    assert swapped["protocol"]["network"] == "teacher, last step"
+    for domain in ("source", "target"):
+        assert swapped[domain]["miou"] == metrics["teacher"][domain]["miou"]
+        assert swapped["student"][domain]["miou"] == metrics[domain]["miou"]
+    assert swapped["target"]["label_free"]["teacher_agreement"] == target["label_free"]["teacher_agreement"]
 
 
 def test_a_synthia_protocol_takes_classes_out_of_the_mean_alone(workspace: Workspace) -> None:
@@ -174,7 +182,7 @@ def test_without_target_labels_scores_are_null_and_confidence_is_not(workspace: 
     assert target["ece"] is None
     assert set(target["per_class"].values()) == {None}
     assert target["conditions"]["night"]["miou"] is None
-    assert metrics["teacher"] == {"target": {"miou": None}}
+    assert metrics["teacher"]["target"] == {"miou": None}
     assert 0 < target["label_free"]["teacher_agreement"] < 1
     assert 0 < target["label_free"]["masked_consistency"] < 1
     assert 0 < target["mean_confidence"] <= 1

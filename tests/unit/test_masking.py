@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.adaptation.masking import block_mask, mask_grid
+from pipeline.adaptation.masking import Masks, block_mask, mask_grid
+from pipeline.params_uda import Uda
 
 pytestmark = pytest.mark.floats
 
@@ -56,3 +57,43 @@ def test_every_picture_has_its_own_mask_and_a_seed_repeats() -> None:
 
 def test_a_block_larger_than_the_picture_still_makes_one_cell() -> None:
     assert mask_grid(1, 16, 100, 64, generator()).shape == (1, 1, 1, 2)
+
+
+def test_a_ramp_ends_at_the_full_ratio_and_starts_at_its_own() -> None:
+    ramp = Masks(Uda(mask_ratio=0.7, mask_ratio_start=0.1, start_step=20), steps=81)
+    assert [ramp.ratio(step) for step in (20, 50, 80)] == pytest.approx([0.1, 0.4, 0.7])
+    constant = Masks(Uda(mask_ratio=0.7, start_step=20), steps=81)
+    assert {constant.ratio(step) for step in range(20, 81)} == {0.7}
+    assert (
+        Masks(Uda(mask_ratio=0.7, mask_ratio_start=0.1), steps=1).ratio(0) == 0.1
+    )  # one step: no ramp to climb
+
+
+def test_a_ramp_hides_its_share() -> None:
+    ramp = Masks(Uda(mask_block=1, mask_ratio=0.9, mask_ratio_start=0.3), steps=11)
+    pictures = torch.zeros(1, 3, 100, 100)
+    for step, share in ((0, 0.3), (5, 0.6), (10, 0.9)):
+        assert ramp.draw(pictures, step, generator()).mean().item() == pytest.approx(1 - share, abs=0.03)
+
+
+def test_complementary_masks_show_every_pixel_in_one_of_two_copies() -> None:
+    masks = Masks(Uda(mask_mode="complementary", mask_block=8), steps=10)
+    keep = masks.draw(torch.zeros(6, 3, 40, 72), 0, generator())
+    assert keep.shape == (6, 1, 40, 72)
+    assert torch.equal(keep[:3] + keep[3:], torch.ones(3, 1, 40, 72))
+    assert not torch.equal(keep[0], keep[1])
+
+
+@pytest.mark.parametrize("fill", ["grey", "own"])
+def test_hidden_pixels_have_the_colour_of_the_fill(fill: str) -> None:
+    masks = Masks(Uda.model_validate({"mask_fill": fill, "mask_block": 4}), steps=10)
+    pictures = torch.randn(2, 3, 16, 24, generator=generator(3)) + torch.tensor([1.0, 5.0]).view(2, 1, 1, 1)
+    keep = masks.draw(pictures, 0, generator()).expand_as(pictures)
+    shown = masks.hide(pictures, keep[:, :1])
+    assert torch.equal(shown[keep == 1], pictures[keep == 1])
+    wanted = pictures.mean(dim=(2, 3)) if fill == "own" else torch.zeros(2, 3)
+    for picture in range(2):
+        for channel in range(3):
+            hidden = shown[picture, channel][keep[picture, channel] == 0]
+            assert len(hidden)
+            assert torch.equal(hidden, wanted[picture, channel].expand_as(hidden))

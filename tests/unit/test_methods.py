@@ -18,7 +18,7 @@ from pipeline.adaptation.source_only import SourceOnly
 from pipeline.adaptation.teacher import ema_decay
 from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
-from pipeline.params_train import Uda
+from pipeline.params_uda import Uda
 
 pytestmark = pytest.mark.floats
 
@@ -69,6 +69,10 @@ def build(name: str, **fields: Any) -> UdaMethod:
     return {"self_training": SelfTraining, "entropy_minimisation": EntropyMinimisation}[name](student(), uda)
 
 
+def masked(base: UdaMethod) -> Mic:
+    return Mic(base, steps=10)
+
+
 def one_step(method: Method, step: int = 0) -> dict[str, float]:
     """Losses of one step, with the backward pass of each before the next."""
     method.student.zero_grad()
@@ -91,13 +95,13 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
 
 @pytest.mark.parametrize("base", LOSS)
 def test_losses_of_every_method_with_and_without_masking(base: str) -> None:
-    plain, mic = build(base), Mic(build(base))
-    losses, masked = one_step(plain), one_step(mic)
+    plain, mic = build(base), masked(build(base))
+    losses, more = one_step(plain), one_step(mic)
     assert list(losses) == ["source", LOSS[base]]
-    assert list(masked) == ["source", LOSS[base], "masked"]
-    assert {k: masked[k] for k in losses} == losses
-    assert (plain.teacher is None) == (base != "self_training")
-    assert mic.teacher is not None
+    assert list(more) == ["source", LOSS[base], "masked"]
+    assert {k: more[k] for k in losses} == losses
+    assert plain.ema is not None
+    assert mic.ema is mic.base.ema
     assert {"source", "prediction", "target", "masked", "pseudo_label", "confidence"} <= mic.view.keys()
     assert not any(v.requires_grad for v in mic.view.values())
     assert 0 < mic.scalars["confident"] < 1
@@ -107,8 +111,8 @@ def test_losses_of_every_method_with_and_without_masking(base: str) -> None:
 @pytest.mark.parametrize("base", LOSS)
 def test_before_the_start_step_a_method_is_source_only(base: str, masking: bool) -> None:
     late = build(base, start_step=2, alpha=0.5)
-    method = Mic(late) if masking else late
-    baseline = SourceOnly(student())
+    method = masked(late) if masking else late
+    baseline = SourceOnly(student(), Uda())
     for network in (method.student, baseline.student):
         with torch.no_grad():
             for p in network.parameters():
@@ -118,9 +122,7 @@ def test_before_the_start_step_a_method_is_source_only(base: str, masking: bool)
     assert equal(gradients(method), gradients(baseline))
     assert list(one_step(method, 1)) == ["source"]
     assert list(one_step(method, 2)) == ["source", LOSS[base]] + ["masked"] * masking
-    if method.teacher is not None:  # it followed all the same
-        pairs = zip(method.teacher.parameters(), method.student.parameters(), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs)
+    assert equal(list(method.ema.network.parameters()), list(method.student.parameters()))  # begun as a copy
     if base == "adversarial":
         assert str(state["optimiser"]["state"]) == "{}"
         assert len(late.state_dict()["optimiser"]["state"]) == 10  # learnt in step 2
@@ -176,23 +178,23 @@ def test_without_a_thing_the_feature_distance_is_zero() -> None:
 
 
 def test_masked_loss_with_a_teacher_of_its_own() -> None:
-    shared, strict = Mic(build("self_training")), Mic(build("self_training", mask_tau=1.0))
-    unweighted = Mic(build("self_training", mask_tau="none"))
-    same_alpha = Mic(build("self_training", mask_alpha=0.999))
+    shared, strict = masked(build("self_training")), masked(build("self_training", mask_tau=1.0))
+    unweighted = masked(build("self_training", mask_tau="none"))
+    same_alpha = masked(build("self_training", mask_alpha=0.999))
     assert shared.labeller is None
     values = [one_step(m) for m in (shared, strict, unweighted, same_alpha)]
     assert len({v["mixed"] for v in values}) == 1  # the base keeps its own
     assert values[1]["masked"] == 0
     assert values[2]["masked"] > values[0]["masked"] == values[3]["masked"]
 
-    no_ema = Mic(build("self_training", mask_alpha=0.0))
+    no_ema = masked(build("self_training", mask_alpha=0.0))
     optimiser = torch.optim.SGD(no_ema.student.parameters(), lr=0.5)
     for step in range(4):
         before = [p.clone() for p in no_ema.student.parameters()]
         one_step(no_ema, step)
         optimiser.step()
     assert no_ema.labeller is not None
-    assert no_ema.teacher is not no_ema.labeller.teacher.network
+    assert no_ema.ema is not no_ema.labeller.teacher
     assert equal(list(no_ema.labeller.teacher.network.parameters()), before)
     assert ema_decay(3, 0.0) == 0
 
@@ -200,7 +202,7 @@ def test_masked_loss_with_a_teacher_of_its_own() -> None:
 @pytest.mark.parametrize("mode", ["target", "target_aug", "source", "source_aug", "both", "both_aug"])
 @pytest.mark.parametrize("base", ["self_training", "entropy_minimisation"])
 def test_mask_modes(base: str, mode: str) -> None:
-    mic = Mic(build(base, mask_mode=mode))
+    mic = masked(build(base, mask_mode=mode))
     assert one_step(mic)["masked"] > 0
     hidden = mic.view["masked"].abs().amax(dim=1) == 0
     assert 0.2 < hidden.float().mean() < 1
@@ -211,14 +213,71 @@ def test_mask_modes(base: str, mode: str) -> None:
         )
 
 
+def test_complementary_copies_of_half_of_the_crops_share_a_label() -> None:
+    mic = masked(build("self_training", mask_mode="complementary", mask_fill="own"))
+    assert one_step(mic)["masked"] > 0
+    target, (first, second) = mic.view["target"][0], mic.view["masked"]
+    shown = [(copy == target).all(dim=0) for copy in (first, second)]
+    assert torch.equal(shown[0], ~shown[1])
+    assert mic.view["masked_prediction"].shape[0] == 2
+
+
+def test_mixed_mode_hides_blocks_of_the_mixed_pictures_in_the_pass_they_have() -> None:
+    plain, mic = build("self_training"), masked(build("self_training", mask_mode="mixed"))
+    whole, hidden = one_step(plain), one_step(mic)
+    assert list(hidden) == ["source", "mixed"]
+    assert hidden["source"] == whole["source"]
+    gone = mic.view["mixed"].abs().amax(dim=1) == 0
+    assert 0.4 < gone.float().mean() < 0.95
+    assert torch.equal(mic.view["mixed_label"], plain.view["mixed_label"])
+    late = masked(build("self_training", mask_mode="mixed", start_step=2))
+    assert [late.passes(step) for step in (1, 2)] == [1, 2]
+
+
+@pytest.mark.parametrize("level", ["features", "channels"])
+@pytest.mark.parametrize("mode", ["target", "complementary_aug", "mixed"])
+def test_levels_hide_features_and_leave_the_picture(level: str, mode: str) -> None:
+    mic = masked(build("self_training", mask_mode=mode, mask_level=level))
+    losses = one_step(mic)
+    pixels = one_step(masked(build("self_training", mask_mode=mode)))
+    name = "mixed" if mode == "mixed" else "masked"
+    assert losses[name] != pixels[name]
+    assert (mic.view[name].abs().amax(dim=1) == 0).float().mean() < 0.01
+    assert not mic.network.get_submodule("encoder")._forward_hooks
+
+
+def test_a_ramp_reaches_the_masked_pass() -> None:
+    mic = masked(build("self_training", mask_mode="target", mask_ratio=1.0, mask_ratio_start=0.0))
+    hidden = []
+    for step in (0, 9):
+        one_step(mic, step)
+        hidden.append((mic.view["masked"].abs().amax(dim=1) == 0).float().mean().item())
+    assert hidden[0] < 0.01
+    assert hidden[1] == 1
+
+
+@pytest.mark.parametrize("base", ["source_only", *LOSS])
+def test_the_source_pass_of_every_method_can_get_the_strong_augmentation(base: str) -> None:
+    settings = {"source_aug": True, "jitter_threshold": 0.0}
+    plain, changed = (
+        SourceOnly(student(), Uda.model_validate(s)) if base == "source_only" else build(base, **s)
+        for s in ({}, settings)
+    )
+    assert one_step(plain)["source"] != one_step(changed)["source"]
+    assert torch.equal(plain.view["source"], changed.view["source"]), (
+        "mixing starts from the picture as it is"
+    )
+    assert one_step(changed)["source"] != pytest.approx(one_step(changed, 1)["source"], rel=1e-6)
+
+
 @pytest.mark.parametrize("base", LOSS)
 def test_state_survives_saving(base: str) -> None:
-    first = Mic(build(base, mask_alpha=0.9))
+    first = masked(build(base, mask_alpha=0.9))
     optimiser = torch.optim.SGD(first.student.parameters(), lr=0.5)
     for step in range(2):
         one_step(first, step)
         optimiser.step()
-    second = Mic(build(base, mask_alpha=0.9))
+    second = masked(build(base, mask_alpha=0.9))
     second.student.load_state_dict(first.student.state_dict())
     second.load_state_dict(first.state_dict())
     assert one_step(second, 2) == one_step(first, 2)
@@ -256,3 +315,67 @@ def test_the_discriminator_learns_to_tell_the_domains_apart_and_its_rate_decays(
 def test_the_discriminator_takes_small_maps() -> None:
     small = torch.zeros(2, NUM_CLASSES, 6, 12)
     assert torch.isfinite(adversarial().fooling_loss(small))
+
+
+@pytest.mark.parametrize("base", ["source_only", *LOSS])
+@pytest.mark.parametrize("ema_from", ["start_step", "first_step"])
+def test_every_method_has_a_moving_average_from_where_the_params_say(base: str, ema_from: str) -> None:
+    uda = {"start_step": 2, "ema_from": ema_from, "alpha": 0.9}
+    plain = SourceOnly(student(), Uda.model_validate(uda)) if base == "source_only" else build(base, **uda)
+    optimiser = torch.optim.SGD(plain.student.parameters(), lr=0.5)
+    seen = []
+    for step in range(3):
+        seen.append([p.detach().clone() for p in plain.student.parameters()])
+        one_step(plain, step)
+        optimiser.step()
+    # At 2, either a copy, or a third of what each of the three steps saw.
+    mean = [torch.stack(values).mean(dim=0) for values in zip(*seen, strict=True)]
+    expected = seen[2] if ema_from == "start_step" else mean
+    for mine, right in zip(plain.ema.network.parameters(), expected, strict=True):
+        assert torch.allclose(mine, right, atol=1e-6)
+
+
+def test_the_average_of_a_method_without_labels_has_the_students_statistics() -> None:
+    method = SourceOnly(student(), Uda())
+    one_step(method)
+    one_step(method, 1)  # halfway: what step 0 began with is the initial statistics
+    mine, theirs = (n.get_buffer("encoder.1.running_mean") for n in (method.ema.network, method.student))
+    assert mine.abs().sum() > 0
+    assert not torch.equal(mine, theirs)
+
+
+def norm(method: Method) -> nn.BatchNorm2d:
+    module = method.student.get_submodule("encoder.1")
+    assert isinstance(module, nn.BatchNorm2d)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"),
+    [
+        ({}, 3),
+        ({"mask_norms": "running"}, 2),
+        ({"mix_norms": "running"}, 2),
+        ({"mask_norms": "running", "mix_norms": "running"}, 1),
+    ],
+)
+def test_norms_of_the_mixed_and_the_masked_pass(settings: dict[str, Any], counted: int) -> None:
+    mic = masked(build("self_training", **settings))
+    one_step(mic)
+    assert norm(mic).num_batches_tracked == counted  # passes that fed the running statistics
+    assert norm(mic).training
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in norm(mic).parameters())
+
+
+def test_a_pass_by_running_statistics_answers_as_at_inference() -> None:
+    mic = masked(build("self_training", mask_norms="running", mask_mode="target"))
+    answers = {}
+    for name, loss in mic.losses(batch(), 0, torch.Generator().manual_seed(0)):
+        if name == "masked":
+            mic.student.eval()
+            answers["inference"] = mic.student(mic.view["masked"]).detach()
+            mic.student.train()
+            answers["batch"] = mic.student(mic.view["masked"]).detach()
+        loss.backward()
+    assert torch.equal(mic.view["masked_prediction"], answers["inference"])
+    assert not torch.allclose(mic.view["masked_prediction"], answers["batch"])

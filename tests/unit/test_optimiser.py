@@ -61,12 +61,26 @@ def test_every_trainable_parameter_of_an_smp_network_is_there_once() -> None:
 
 
 def test_each_step_sets_every_group() -> None:
-    optimiser = build_optimiser(Toy(), Optimiser(lr=1e-3))
+    settings = Optimiser(lr=1e-3, warmup_steps=10)
+    optimiser = build_optimiser(Toy(), settings)
     for step in (0, 3, 10, 99):
-        set_learning_rate(optimiser, step, steps=100, warmup_steps=10)
+        set_learning_rate(optimiser, step, 100, settings, start_step=50)
         rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
         assert rates["encoder"] == rates["encoder_norms"] == learning_rate(step, 1e-3, 100, 10)
         assert rates["head"] == pytest.approx(10 * rates["encoder"])
+
+
+def test_a_clock_that_restarts_does_each_phase_as_a_training_of_its_own() -> None:
+    settings = Optimiser(lr=1e-3, warmup_steps=10, restart=True)
+    optimiser = build_optimiser(Toy(), settings)
+    found = []
+    for step in range(100):
+        set_learning_rate(optimiser, step, 100, settings, start_step=40)
+        found.append(optimiser.param_groups[0]["lr"])
+    phases = [learning_rate(s, 1e-3, n, 10) for n in (40, 60) for s in range(n)]
+    assert found == phases
+    set_learning_rate(optimiser, 30, 100, settings)  # no phase before the target: the usual clock
+    assert optimiser.param_groups[0]["lr"] == learning_rate(30, 1e-3, 100, 10)
 
 
 def test_schedule_without_warmup_and_its_ends() -> None:
@@ -79,11 +93,11 @@ def test_schedule_without_warmup_and_its_ends() -> None:
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_resumed_optimiser_goes_on_bit_for_bit(name: Literal["adamw", "sgd"]) -> None:
-    settings = Optimiser(name=name, lr=1e-2)
+    settings = Optimiser(name=name, lr=1e-2, warmup_steps=2)
 
     def train(network: Toy, optimiser: torch.optim.Optimizer, steps: range) -> None:
         for step in steps:
-            set_learning_rate(optimiser, step, 10, 2)
+            set_learning_rate(optimiser, step, 10, settings)
             optimiser.zero_grad()
             pixels = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(step))
             features = network.encoder["bn"](network.encoder["conv"](pixels))
@@ -129,7 +143,7 @@ def test_layer_decay_slows_a_vit_towards_its_embedding() -> None:
     assert optimiser.param_groups[0]["lr"] == 1e-3
     listed = [p for group in optimiser.param_groups for p in group["params"]]
     assert len(listed) == len(list(network.parameters()))
-    set_learning_rate(optimiser, 1750, 2000, warmup_steps=1500)
+    set_learning_rate(optimiser, 1750, 2000, settings)
     assert rates(network, optimiser)["encoder.model.cls_token"][0] == pytest.approx(1e-3 / 8 * 0.5**6)
 
 

@@ -69,6 +69,8 @@ def broken(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> str:
         (lambda r: target(r, 3), "data.target = 3: input should be a valid dictionary"),
         (lambda r: target(r, FOGGY | {"beta": 0.03}), "data.target: beta 0.03 was never drawn: use 0.005, "),
         (lambda r: r["train"]["uda"].update(mask_mode="both"), "needs batch_size 2, not 4"),
+        (lambda r: r["train"].update(batch_size=3, uda={"mask_mode": "complementary"}), "an even batch_size, not 3"),
+        (lambda r: r["train"]["uda"].update(mask_mode="mixed", base="adversarial"), "only base self_training has"),
         (lambda r: r["train"]["uda"].update(margins=[0.5, 0.5, 0, 0]), "leave nothing of a picture"),
         (lambda r: r["data"].pop("scenes"), "format `scenes` needs the block data.scenes"),
         (lambda r: r.update(methods=["magic"]), "methods.0 = 'magic': input should be 'source_only', 'self_tr"),

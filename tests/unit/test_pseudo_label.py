@@ -93,9 +93,12 @@ def test_weights_by_pixel_and_by_class() -> None:
     assert by_class.weight[0, 0].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 0])
     assert by_pixel.fraction == by_class.fraction == 0.5
     assert torch.equal(by_pixel.label, by_class.label)
+    by_probability = pseudo_label(logits, 0.9, weighting="probability")
+    assert torch.equal(by_probability.weight, logits.softmax(dim=1).amax(dim=1))
+    assert by_probability.fraction == 0.5
 
 
-@pytest.mark.parametrize("weighting", ["batch", "pixel", "class"])
+@pytest.mark.parametrize("weighting", ["batch", "pixel", "class", "probability"])
 def test_without_threshold_every_weighting_gives_one(weighting: Weighting) -> None:
     logits = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(2, 1, 5, 6)
