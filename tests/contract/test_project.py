@@ -100,7 +100,9 @@ def test_git_tracks_nothing_that_was_generated() -> None:
     tracked = listed.stdout.split()
     assert not [f for f in tracked if f.startswith(("data/", "weights/", "checkpoints/", "runs/", "report/"))]
     assert not [
-        f for f in tracked if f.endswith((".onnx", ".safetensors")) and not f.startswith("models/night/")
+        f
+        for f in tracked
+        if f.endswith((".onnx", ".safetensors")) and not f.startswith(("models/night/", "models/encoders/"))
     ]
 
 
