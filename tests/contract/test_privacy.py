@@ -154,6 +154,7 @@ def tiny_project(tmp_path: Path) -> Path:
             "uda": {"mask_block": 16},
         },
         "distil": None,
+        "ship": "student",
         "evaluate": {"bootstrap": 100, "pictures": 1},
         "export": {},
     }

@@ -65,7 +65,8 @@ def test_what_is_scored_is_what_ships(
     params, workspace = changed(project, network, how), Workspace()
     prepare.run(params, workspace)
     torch.manual_seed(0)
-    save_weights(build_segmenter(params.network), workspace.weights("mic"))
+    for weights in (workspace.weights("mic"), workspace.teacher_weights("mic")):
+        save_weights(build_segmenter(params.network), weights)
     evaluate.run(params, workspace, "mic", "cpu")
     manifest = export.run(params, workspace, "mic")
     assert manifest.fixed_size == size
