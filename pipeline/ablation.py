@@ -26,16 +26,16 @@ from pydantic import Field
 from pipeline import evaluate, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import print_tables, summary, write_picture
-from pipeline.evaluation.files import write_json
-from pipeline.lock import alone
-from pipeline.machine import machine
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import METHODS, Method, Params, checked, fingerprint, load_params
-from pipeline.section import Section
-from pipeline.stage import main_guard
+from pipeline.params.section import Section
+from pipeline.params.yaml_file import read_yaml
+from pipeline.run.files import write_json
+from pipeline.run.lock import alone
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard
+from pipeline.run.workspace import Workspace
 from pipeline.training.dry_pass import check_batch
-from pipeline.workspace import Workspace
-from pipeline.yaml_file import read_yaml
 
 
 class Row(Section):

@@ -20,13 +20,13 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Segmenter
-from pipeline.evaluation.files import read_json, write_json
-from pipeline.lock import alone
-from pipeline.machine import machine
+from pipeline.onnx.variants.latency import PROVIDERS, in_turn, network_ms, p50, p90, sessions
 from pipeline.params import Params, load_params
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.variants.latency import PROVIDERS, in_turn, network_ms, p50, p90, sessions
-from pipeline.workspace import Workspace
+from pipeline.run.files import read_json, write_json
+from pipeline.run.lock import alone
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 
 def run(params: Params, workspace: Workspace, method: str) -> dict[str, Any]:

@@ -16,16 +16,16 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import read_image
 from pipeline.evaluation.comparison import Confusions, domain_gain, pair_gains, picture_scores, target_gain
-from pipeline.evaluation.files import read_json, write_bytes, write_json
 from pipeline.evaluation.pictures import GridRow, confusion_change_picture, grid_picture, png_bytes
 from pipeline.evaluation.report import Case, Figure, Report, render
 from pipeline.evaluation.report_facts import facts, limits
 from pipeline.evaluation.verdict import LABELS, interval, judge, points, signed
-from pipeline.lock import alone
 from pipeline.params import Params, load_params
-from pipeline.params_data import Data
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.workspace import Workspace
+from pipeline.params.data import Data
+from pipeline.run.files import read_json, write_bytes, write_json
+from pipeline.run.lock import alone
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 BASELINE = "source_only"
 

@@ -20,20 +20,20 @@ from rich.console import Console
 from pipeline.data.index import Record, of_split, read_index
 from pipeline.edge.errors import UserError
 from pipeline.edge.render import index_png
-from pipeline.evaluation.files import write_json
 from pipeline.evaluation.inference import Prediction
 from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
-from pipeline.lock import alone
-from pipeline.machine import keep_freed_memory, machine
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, load_params
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.workspace import Workspace
+from pipeline.run.files import replacing, write_json
+from pipeline.run.lock import alone
+from pipeline.run.machine import keep_freed_memory, machine
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 KEPT_PREDICTIONS = 60  # target pictures whose classes are stored, and seen at all where no labels exist
 
@@ -176,16 +176,15 @@ def write(
     write_json(workspace.plots(method) / "iou.json", bars)
     write_json(workspace.plots(method) / "reliability.json", scores.calibration.curve())
     npz = workspace.confusion(method)
-    beside = npz.with_suffix(".tmp.npz")
-    np.savez_compressed(
-        beside,
-        source=source.stack(),
-        source_images=np.array(source.images, dtype=str),
-        target=target.stack(),
-        target_images=np.array(target.images, dtype=str),
-        target_conditions=np.array(target.conditions, dtype=str),
-    )
-    os.replace(beside, npz)
+    with replacing(npz) as beside:
+        np.savez_compressed(
+            beside,
+            source=source.stack(),
+            source_images=np.array(source.images, dtype=str),
+            target=target.stack(),
+            target_images=np.array(target.images, dtype=str),
+            target_conditions=np.array(target.conditions, dtype=str),
+        )
     write_json(workspace.metrics(method), metrics)
 
 

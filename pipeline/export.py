@@ -24,19 +24,19 @@ from pipeline.edge.checksum import graph_sha256, manifest_sha256
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
-from pipeline.evaluation.files import read_json
-from pipeline.lock import alone
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
-from pipeline.onnx_graph import export_graph
+from pipeline.onnx.gate import MOST, check_parity, onnx_answers
+from pipeline.onnx.graph import export_graph
+from pipeline.onnx.triton import write_repository
 from pipeline.params import METHODS, Params, fingerprint, load_params
-from pipeline.parity_gate import MOST, check_parity, onnx_answers
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.triton import write_repository
-from pipeline.workspace import Workspace
+from pipeline.run.files import read_json
+from pipeline.run.lock import alone
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 SAMPLE_AGREEMENT = 0.99  # of the pixels that are no ties: int8 saturates on old CPUs
 INTENDED_USE = "Judging how a street segmenter adapts to new conditions; not for steering a vehicle."

@@ -6,8 +6,6 @@ every finding is printed at once and ends the stage.
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,11 @@ from pipeline.data.index import Record, write_index
 from pipeline.data.report import data_report, print_report
 from pipeline.data.scenes import write_scenes
 from pipeline.edge.errors import UserError
-from pipeline.lock import alone
 from pipeline.params import Params, load_params
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.workspace import Workspace
+from pipeline.run.files import replacing, write_json
+from pipeline.run.lock import alone
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 
 def run(params: Params, workspace: Workspace) -> dict[str, Any]:
@@ -104,15 +103,10 @@ def _write(
     workspace: Workspace, params: Params, records: dict[str, list[Record]], report: dict[str, Any]
 ) -> None:
     """Each file beside and renamed; the indexes last, because later stages start from them."""
-    workspace.data_report.parent.mkdir(parents=True, exist_ok=True)
     for domain, found in records.items():
-        path = workspace.data_sheet(domain)
-        beside = path.with_name(f".{path.name}")
-        contact_sheet(found, params.data).save(beside, format="PNG")
-        os.replace(beside, path)
-    beside = workspace.data_report.with_name(f".{workspace.data_report.name}")
-    beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, workspace.data_report)
+        with replacing(workspace.data_sheet(domain)) as beside:
+            contact_sheet(found, params.data).save(beside, format="PNG")
+    write_json(workspace.data_report, report)
     for domain, found in records.items():
         write_index(workspace.index(domain), found)
 

@@ -26,19 +26,19 @@ from pipeline.edge.images import pad_to_multiple
 from pipeline.edge.manifest import METADATA_KEY, Manifest
 from pipeline.edge.runtime import VARIANTS, Segmenter
 from pipeline.evaluate import target_pictures
-from pipeline.evaluation.files import write_json
 from pipeline.evaluation.scoring import spread
 from pipeline.export import finish, sample_picture
-from pipeline.lock import alone
+from pipeline.onnx.gate import against_file
+from pipeline.onnx.variants.accuracy import Accuracy, Examiner
+from pipeline.onnx.variants.fixed_size import to_fixed_size
+from pipeline.onnx.variants.fp16 import to_fp16
+from pipeline.onnx.variants.int8 import Quantiser, modules_in_float
+from pipeline.onnx.variants.table import File, recommended, rows
 from pipeline.params import Params, load_params
-from pipeline.parity_gate import against_file
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.variants.accuracy import Accuracy, Examiner
-from pipeline.variants.fixed_size import to_fixed_size
-from pipeline.variants.fp16 import to_fp16
-from pipeline.variants.int8 import Quantiser, modules_in_float
-from pipeline.variants.table import File, recommended, rows
-from pipeline.workspace import Workspace
+from pipeline.run.files import write_json
+from pipeline.run.lock import alone
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 
 @dataclass(frozen=True)

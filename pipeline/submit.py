@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import sys
 import zipfile
 from collections.abc import Sequence
@@ -41,11 +40,12 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluate import trained_network
 from pipeline.evaluation.inference import Prediction, predict_as
-from pipeline.lock import alone
 from pipeline.params import Params, load_params
-from pipeline.params_data import AcdcData, DarkZurichData
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.workspace import Workspace
+from pipeline.params.data import AcdcData, DarkZurichData
+from pipeline.run.files import replacing
+from pipeline.run.lock import alone
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 LABELS, LABELS_INVALID, CONFIDENCE = "labelTrainIds", "labelTrainIds_invalid", "confidence"
 SURE = 65535
@@ -86,11 +86,9 @@ def run(
     archives = []
     for name, images in pictures.items():
         path = workspace.submission(method, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}")
-        write_archive(beside, BENCHMARKS[name], images, network, params, device)
-        check_archive(beside, BENCHMARKS[name], [image.name for image in images])
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            write_archive(beside, BENCHMARKS[name], images, network, params, device)
+            check_archive(beside, BENCHMARKS[name], [image.name for image in images])
         checksum = hashlib.sha256(read_bytes(path)).hexdigest()
         Console().print(f"{path}: {len(images)} pictures, sha256 {checksum}", highlight=False, soft_wrap=True)
         archives.append(path)

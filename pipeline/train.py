@@ -13,13 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline import caches as _caches  # noqa: F401  # isort: skip  before Fabric, which brings torch's compiler
+from pipeline.run import caches as _caches  # noqa: F401  # isort: skip  before Fabric, which brings torch's compiler
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
-from pipeline import preflight
 from pipeline.adaptation.adversarial import Adversarial
 from pipeline.adaptation.distillation import Distillation
 from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
@@ -33,22 +32,23 @@ from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop
 from pipeline.data.read_ahead import training_loader
 from pipeline.edge.errors import UserError
-from pipeline.lock import alone
-from pipeline.machine import keep_freed_memory
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights, save_weights
 from pipeline.params import Params, fingerprint, load_params
-from pipeline.params_uda import SOURCE_FIELDS, Uda
-from pipeline.randomness import Stream, step_seed
-from pipeline.stage import INTERRUPTED, main_guard, stage_arguments
+from pipeline.params.uda import SOURCE_FIELDS, Uda
+from pipeline.run.lock import alone
+from pipeline.run.machine import keep_freed_memory
+from pipeline.run.randomness import Stream, step_seed
+from pipeline.run.stage import INTERRUPTED, main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
+from pipeline.training import preflight
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
 from pipeline.training.debug_picture import save_debug_picture
 from pipeline.training.dry_pass import check_batch
 from pipeline.training.monitor import Monitor
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.step import Setup, train_step
-from pipeline.workspace import Workspace
 
 STATISTICS_BATCHES = 50  # for norm_statistics `target`
 

@@ -13,7 +13,7 @@ from pipeline.adaptation.cross_entropy import enlarge, logits_of
 from pipeline.adaptation.method import Loss
 from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 SOURCE, TARGET = 0.0, 1.0  # what the discriminator shall say (least squares)
 WIDTHS = (64, 128, 256, 512, 1)  # channels of its five convolutions, in the paper

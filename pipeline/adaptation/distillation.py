@@ -7,7 +7,7 @@ from torch import nn
 from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.teacher import Teacher
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 class Distillation(SelfTraining):

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline import params_uda
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
 from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.params.uda import FeatureDistance as Config
 
 THINGS = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)  # traffic light and sign, person to bicycle (the paper's)
 MIN_SHARE = 0.75  # of the winning class in a window, in the paper
@@ -21,7 +21,7 @@ COSINE, SMOOTH_L1 = 0.9, 0.1  # VFM-UDA++ (Englert et al., 2025)
 class FeatureDistance:
     """Holds a frozen copy of the student as it is now: build it before the first step, also to resume a run."""
 
-    def __init__(self, student: nn.Module, config: params_uda.FeatureDistance) -> None:
+    def __init__(self, student: nn.Module, config: Config) -> None:
         # Fabric wraps the student that trains; both are `Segmenter`s.
         self.network: Any = getattr(student, "module", student)
         self.frozen: Segmenter = copy.deepcopy(self.network).eval().requires_grad_(False)

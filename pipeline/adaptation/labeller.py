@@ -10,7 +10,7 @@ from pipeline.adaptation.class_prior import ClassPrior
 from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from pipeline.adaptation.teacher import Teacher
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 class Labeller:

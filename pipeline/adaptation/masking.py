@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 def mask_grid(batch: int, height: int, width: int, block: int, generator: torch.Generator) -> Tensor:

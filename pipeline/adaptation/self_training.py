@@ -15,7 +15,7 @@ from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.method import Loss
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.uda import UdaMethod
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 class SelfTraining(UdaMethod):

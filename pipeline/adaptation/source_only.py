@@ -14,7 +14,7 @@ from pipeline.adaptation.method import Loss, Method
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 class SourceOnly(Method):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 def ema_decay(step: int, alpha: float) -> float:

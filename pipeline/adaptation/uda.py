@@ -14,7 +14,7 @@ from pipeline.adaptation.norms import Norms
 from pipeline.adaptation.source_only import SourceOnly
 from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 
 class UdaMethod(SourceOnly):

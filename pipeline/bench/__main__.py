@@ -14,11 +14,11 @@ from rich.table import Table
 
 from pipeline.bench import edge, inference, memory, page, repro, training
 from pipeline.bench.row import Row
-from pipeline.evaluation.files import write_json
-from pipeline.machine import machine
 from pipeline.params import load_params
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.workspace import Workspace
+from pipeline.run.files import write_json
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 HOLDS = {True: "yes", False: "NO", None: "-"}
 

@@ -17,11 +17,11 @@ from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.inference import predict_as
 from pipeline.evaluation.scoring import score_pictures
-from pipeline.machine import keep_freed_memory
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.sliding import as_evaluated
 from pipeline.params import Params
-from pipeline.workspace import Workspace
+from pipeline.run.machine import keep_freed_memory
+from pipeline.run.workspace import Workspace
 
 PICTURES = 20
 ROUNDS = 5

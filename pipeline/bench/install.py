@@ -24,10 +24,10 @@ from rich.table import Table
 
 from pipeline.bench.clip import PROJECT
 from pipeline.edge.errors import UserError
-from pipeline.evaluation.files import write_json
-from pipeline.machine import machine
-from pipeline.stage import main_guard
-from pipeline.workspace import Workspace
+from pipeline.run.files import write_json
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard
+from pipeline.run.workspace import Workspace
 
 RUNS, SHOWN = 10, 5
 HELP, HELP_BUDGET_S = "mic-edge --help", 0.3

@@ -25,12 +25,12 @@ from pipeline.data.index import read_index
 from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
 from pipeline.evaluation.scoring import score_pictures
-from pipeline.machine import keep_freed_memory, peak_mib
 from pipeline.params import Params, load_params
-from pipeline.stage import stage_arguments
+from pipeline.run.machine import keep_freed_memory, peak_mib
+from pipeline.run.stage import stage_arguments
+from pipeline.run.workspace import Workspace
 from pipeline.training.monitor import memory_gib
 from pipeline.training.step import train_step
-from pipeline.workspace import Workspace
 
 STEPS = 3
 # Few are as many as fill what works at once: until then memory grows by what lies between the threads.

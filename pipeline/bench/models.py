@@ -35,12 +35,12 @@ from pipeline.edge.providers import cores
 from pipeline.edge.runtime import Prepared, Segmenter
 from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures
-from pipeline.evaluation.files import write_json
-from pipeline.machine import machine
+from pipeline.onnx.variants.latency import in_turn, p50
 from pipeline.params import Params, load_params
-from pipeline.stage import main_guard, stage_arguments
-from pipeline.variants.latency import in_turn, p50
-from pipeline.workspace import Workspace
+from pipeline.run.files import write_json
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard, stage_arguments
+from pipeline.run.workspace import Workspace
 
 PICTURES = 40  # that mic-edge is timed on
 ROUNDS = 3  # of all files' pictures

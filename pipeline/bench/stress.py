@@ -33,10 +33,10 @@ from pipeline.bench.stress_inputs import (
     small_model,
 )
 from pipeline.edge.errors import UserError
-from pipeline.evaluation.files import write_json
-from pipeline.machine import machine, peak_mib
-from pipeline.stage import main_guard
-from pipeline.workspace import Workspace
+from pipeline.run.files import write_json
+from pipeline.run.machine import machine, peak_mib
+from pipeline.run.stage import main_guard
+from pipeline.run.workspace import Workspace
 
 SOME_FAILED = 5
 POLL_S = 0.02

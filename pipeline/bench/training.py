@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline import preflight, train
+from pipeline import train
 from pipeline.adaptation.cross_entropy import segmentation_loss
 from pipeline.bench.row import Row, medians_in_turn, seconds
 from pipeline.data.loaders import Batch
 from pipeline.networks.normalise import normalise
 from pipeline.params import Params
+from pipeline.run.workspace import Workspace
+from pipeline.training import preflight
 from pipeline.training.step import Setup, train_step
-from pipeline.workspace import Workspace
 
 ROUNDS = 10
 

@@ -20,7 +20,7 @@ from pipeline.data.masks import looks_like_a_mask
 from pipeline.data.pictures import read_picture, stored
 from pipeline.edge.classes import IGNORE
 from pipeline.edge.errors import UserError
-from pipeline.params_data import DataSet
+from pipeline.params.data import DataSet
 
 LUMA = np.array([0.299, 0.587, 0.114])
 ALIKE_SHOWN = 20  # sentences of one kind before the rest is only counted

@@ -13,7 +13,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.classes import CLASSES, IGNORE
 from pipeline.edge.images import enlarge_nearest, resize_image
 from pipeline.edge.render import colour
-from pipeline.params_data import Data
+from pipeline.params.data import Data
 
 COLUMNS, PICTURES = 4, 12
 TILE = (240, 320)  # (height, width) that a picture and its label are each fitted into, in pixels

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.data.colour_match import Colours, colour_match
 from pipeline.data.linear_light import FULL_SCALE, LEVEL, LIGHT
 from pipeline.data.relight import relight
-from pipeline.params_train import Darken
+from pipeline.params.train import Darken
 
 
 def night_like(

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.data.labels import Encoding
 from pipeline.data.pictures import Stored
 from pipeline.edge.classes import CLASSES, ID_OF, IGNORE, Colour
-from pipeline.params_data import DataSet, Downloaded
+from pipeline.params.data import DataSet, Downloaded
 
 _UPRIGHT_OR_TURNED_IN_PLACE = (1, 2, 3, 4)
 _CLASS_AT = {c.rgb: c.name for c in CLASSES}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
+from pipeline.run.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ def read_index(path: Path) -> list[Record]:
 
 def write_index(path: Path, records: list[Record]) -> None:
     """Write beside and rename, so that an index is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text("".join(json.dumps(asdict(r)) + "\n" for r in records), encoding="utf-8")
-    os.replace(beside, path)
+    write_bytes(path, "".join(json.dumps(asdict(r)) + "\n" for r in records).encode())
 
 
 def of_split(records: list[Record], split: str) -> list[Record]:

@@ -21,8 +21,8 @@ from pipeline.data.rare_class_sampling import RareClasses
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import enlarge_nearest, fit_size, resize_image
 from pipeline.params import Params
-from pipeline.params_uda import Curriculum
-from pipeline.randomness import Stream, step_seed
+from pipeline.params.uda import Curriculum
+from pipeline.run.randomness import Stream, step_seed
 
 Batch = dict[str, Any]
 """One training step of one rank, B = train.batch_size, (h, w) = train.crop:

@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.data.index import Record
 from pipeline.edge.classes import CLASSES
 from pipeline.edge.errors import UserError
-from pipeline.params_train import RareClassSampling
-from pipeline.randomness import Stream, step_seed
+from pipeline.params.train import RareClassSampling
+from pipeline.run.randomness import Stream, step_seed
 
 CROPS_TESTED = 10  # in the paper
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from pipeline.data.loaders import Batch, TrainingBatches
 from pipeline.edge.errors import UserError
-from pipeline.params_train import Train
+from pipeline.params.train import Train
 
 SHARED_MEMORY = Path("/dev/shm")
 AHEAD = 4  # batches of each worker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pipeline.imports import end_quietly
+from pipeline.run.imports import end_quietly
 
 
 def main() -> int:

@@ -1,3 +1,3 @@
 """Inference, scores and the report."""
 
-from pipeline import caches as _caches  # noqa: F401  before the libraries that keep some
+from pipeline.run import caches as _caches  # noqa: F401  before the libraries that keep some

@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy.stats import t as student_t
 
 from pipeline.edge.classes import CLASSES
-from pipeline.evaluation.files import write_bytes
+from pipeline.run.files import write_bytes
 
 Scores = Mapping[str, Sequence[dict[str, Any]]]
 """row -> the metrics of each seed, and below `training` what a step took."""

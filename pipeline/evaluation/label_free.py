@@ -18,7 +18,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.images import MEAN_COLOUR, fit_size, resize_image
 from pipeline.evaluation.inference import predict_as
 from pipeline.params import Params
-from pipeline.randomness import Stream, step_seed
+from pipeline.run.randomness import Stream, step_seed
 
 
 def label_free(

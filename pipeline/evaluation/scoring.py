@@ -27,7 +27,7 @@ from pipeline.evaluation.confusion import confusion_matrix, iou, labelled_classe
 from pipeline.evaluation.inference import Prediction, predict_as
 from pipeline.networks.encoder_decoder import Segmenter
 from pipeline.params import Params
-from pipeline.params_data import Data
+from pipeline.params.data import Data
 
 Seen = Callable[[Record, Prediction], None]
 

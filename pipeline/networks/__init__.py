@@ -1,3 +1,3 @@
 """Segmentation networks and their pretrained weights."""
 
-from pipeline import caches as _caches  # noqa: F401  before the libraries that keep some
+from pipeline.run import caches as _caches  # noqa: F401  before the libraries that keep some

@@ -20,6 +20,7 @@ from timm.models import get_pretrained_cfg
 
 from pipeline.edge.errors import UserError
 from pipeline.networks.weights import file_sha256
+from pipeline.run.files import replacing
 
 LOCK = Path("weights.lock")
 FILE = "model.safetensors"
@@ -106,6 +107,5 @@ def _write(lock: Path, pins: dict[str, str]) -> None:
     text = json.dumps(pins, indent=2, sort_keys=True) + "\n"
     if lock.exists() and lock.read_text(encoding="utf-8") == text:
         return
-    beside = lock.with_name(f"{lock.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, lock)
+    with replacing(lock, writer=str(os.getpid())) as beside:
+        beside.write_text(text, encoding="utf-8")

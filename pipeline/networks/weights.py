@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from segmentation_models_pytorch.encoders import TimmViTEncoder
 from torch import Tensor, nn
 
 from pipeline.edge.errors import UserError
+from pipeline.run.files import write_bytes
 
 Tensors = dict[str, Tensor]
 PREFIXES = ("", "module.", "backbone.", "encoder.")  # plain, DDP, mmseg, this project
@@ -93,16 +93,9 @@ def _matching(wanted: Tensors, offered: Tensors) -> Tensors:
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a network's tensors, beside and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
     # Written by Python, whose error of a full disk has a number.
     content = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    write_bytes(path, content)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

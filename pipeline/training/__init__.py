@@ -1,3 +1,3 @@
 """What every training loop needs: optimiser, checkpoints, progress."""
 
-from pipeline import caches as _caches  # noqa: F401  before the libraries that keep some
+from pipeline.run import caches as _caches  # noqa: F401  before the libraries that keep some

@@ -12,10 +12,11 @@ import torch
 
 import pipeline
 from pipeline.edge.errors import UserError
+from pipeline.run.files import replacing
 
 LAST = "last.pt"
 TRAINING_CODE = ("data", "data/formats", "networks", "adaptation", "training")
-TRAINING_CODE += ("train.py", "randomness.py", "edge/images.py", "edge/depth.py", "edge/unread.py")
+TRAINING_CODE += ("train.py", "run/randomness.py", "edge/images.py", "edge/depth.py", "edge/unread.py")
 
 
 def code_version() -> str:
@@ -38,16 +39,12 @@ def files_version(paths: Sequence[Path]) -> str:
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write last.pt beside and rename it: after a crash the older or the newer one is there, whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{LAST}.tmp"
     try:
-        with beside.open("wb") as file:
+        with replacing(folder / LAST) as beside, beside.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, folder / LAST)
     except (OSError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
         if isinstance(error.__context__, OSError):  # of a full disk torch says "unexpected pos"
             raise error.__context__ from None
         raise

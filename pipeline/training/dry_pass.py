@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from pipeline.edge.errors import UserError
 from pipeline.params import Network
-from pipeline.params_train import Train
+from pipeline.params.train import Train
 
 
 def check_batch(network: nn.Module, settings: Network, config: Train) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import resource
 import sys
 import time
@@ -13,6 +12,8 @@ import torch
 from dvclive.live import Live
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.run.files import replacing
 
 LINE_EVERY_S = 60.0  # without a terminal
 
@@ -83,10 +84,8 @@ def cut_curves(folder: Path, first_step: int) -> None:
             header, *rows = csv.reader(file, delimiter="\t")
         column = header.index("step")
         kept = [row for row in rows if int(row[column]) < first_step]
-        beside = path.with_suffix(".tmp")
-        with beside.open("w", newline="") as file:
+        with replacing(path) as beside, beside.open("w", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows([header, *kept])
-        os.replace(beside, path)
 
 
 def memory_gib() -> float:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from pipeline.edge.errors import UserError
-from pipeline.params_train import Optimiser
+from pipeline.params.train import Optimiser
 
 
 def build_optimiser(network: nn.Module, settings: Optimiser) -> Optimizer:

@@ -15,7 +15,7 @@ from pipeline.adaptation.norms import Norms
 from pipeline.data.loaders import Batch, TrainingBatches
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
-from pipeline.randomness import Stream, step_seed
+from pipeline.run.randomness import Stream, step_seed
 from pipeline.training.optimiser import set_learning_rate
 
 

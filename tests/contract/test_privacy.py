@@ -21,7 +21,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from watched import Watched, can_trace
 
-from pipeline.privacy import SWITCHES, keep_private
+from pipeline.run.privacy import SWITCHES, keep_private
 
 ROOT = Path(__file__).resolve().parents[2]
 NIGHT = ROOT / "models" / "night"

@@ -14,7 +14,7 @@ from pipeline.data.labels import apply_lut, class_pixels
 from pipeline.data.rare_class_sampling import class_probabilities, eligible_files
 from pipeline.edge.classes import palette
 from pipeline.edge.images import fit_size
-from pipeline.params_data import CityscapesData, DataSet, GtaData, SynthiaData
+from pipeline.params.data import CityscapesData, DataSet, GtaData, SynthiaData
 
 pytestmark = pytest.mark.floats
 

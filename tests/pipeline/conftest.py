@@ -10,7 +10,7 @@ from projects import OUTPUTS, SHEETS, Project
 from tiny import write_project
 
 from pipeline import prepare
-from pipeline.stage import main_guard
+from pipeline.run.stage import main_guard
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline import prepare
 from pipeline.data.index import Record, read_index
 from pipeline.params import Params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 HEIGHT, WIDTH = 32, 48
 OUTPUTS = ("data/index/source.jsonl", "data/index/target.jsonl", "metrics/data.json")

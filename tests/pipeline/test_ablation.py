@@ -15,7 +15,7 @@ from pipeline import ablation, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.evaluation.ablation_table import interval, print_tables, summary
 from pipeline.params import load_params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 GRIDS = sorted((Path(__file__).resolve().parents[2] / "profiles" / "ablations").glob("*.yaml"))
 

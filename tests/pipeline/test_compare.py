@@ -18,7 +18,7 @@ from pipeline.edge.errors import UserError
 from pipeline.evaluation.inference import Prediction
 from pipeline.evaluation.scoring import Scores, domain_metrics
 from pipeline.params import Params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 CONDITIONS = ["night", "fog"] * 4
 HEIGHT, WIDTH = 32, 64

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pipeline import compare, evaluate, export, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.params import Params, load_params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 SMALL = {
     "architecture": "fpn",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 

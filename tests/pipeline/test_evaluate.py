@@ -19,8 +19,8 @@ from pipeline.evaluation.scoring import spread
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
 from pipeline.params import Params
-from pipeline.params_data import SynthiaData
-from pipeline.workspace import Workspace
+from pipeline.params.data import SynthiaData
+from pipeline.run.workspace import Workspace
 
 PARAMS = Params.model_validate(
     {

@@ -28,10 +28,10 @@ from pipeline.evaluation.inference import predict
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
-from pipeline.onnx_graph import LOGITS, symbolic_rotary_embedding
+from pipeline.onnx.gate import verdicts
+from pipeline.onnx.graph import LOGITS, symbolic_rotary_embedding
 from pipeline.params import Params, load_params
-from pipeline.parity_gate import verdicts
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights, save_weights
+from pipeline.onnx.gate import parity_batches, verdicts
 from pipeline.params import Params, load_params
-from pipeline.parity_gate import parity_batches, verdicts
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 DAFORMER = {
     "architecture": "daformer",

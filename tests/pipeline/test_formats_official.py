@@ -17,7 +17,7 @@ from pipeline.data.formats.synthetic import SYNTHIA_CLASSES
 from pipeline.data.index import Record
 from pipeline.data.pictures import read_picture
 from pipeline.edge.classes import CLASSES, ID_OF
-from pipeline.params_data import FORMATS
+from pipeline.params.data import FORMATS
 
 Splits = dict[str, Counter[str]]
 

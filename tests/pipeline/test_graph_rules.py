@@ -13,7 +13,7 @@ import pytest
 from graph_rules import broken_rules
 
 from pipeline.export import close_calls
-from pipeline.parity_gate import onnx_answers
+from pipeline.onnx.gate import onnx_answers
 
 OLDEST = "1.16.3"  # its last Python is 3.11
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "models" / "night").glob("*.onnx"))

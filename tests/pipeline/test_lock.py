@@ -17,16 +17,16 @@ import yaml
 
 from pipeline import ablation, benchmark, compare, evaluate, export, prepare, quantize, submit, train
 from pipeline.edge.errors import UserError
-from pipeline.lock import alone
 from pipeline.params import load_params
-from pipeline.workspace import Workspace
+from pipeline.run.lock import alone
+from pipeline.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.lock import alone
-from pipeline.workspace import Workspace
+from pipeline.run.lock import alone
+from pipeline.run.workspace import Workspace
 with alone(Workspace(Path(sys.argv[1])), sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
@@ -142,6 +142,6 @@ def test_a_disk_without_locks_is_a_warning(
     def none(self: object, **_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("pipeline.lock.FileLock.acquire", none)
+    monkeypatch.setattr("pipeline.run.lock.FileLock.acquire", none)
     with alone(Workspace(), "train mic"):
         assert "on a disk without locks: start train mic once at a time" in capsys.readouterr().err

@@ -15,10 +15,11 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from pipeline import preflight, prepare, train
+from pipeline import prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.params import load_params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
+from pipeline.training import preflight
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +125,8 @@ def test_other_errors_pass(prepared: Path) -> None:
 def test_too_much_memory_on_a_cpu_is_one_sentence_and_not_a_kill(prepared: Path) -> None:
     edit(prepared, batch_size=64)
     script = (
-        "import psutil; from pipeline import preflight, train; from pipeline.stage import main_guard\n"
+        "import psutil; from pipeline import train; from pipeline.training import preflight\n"
+        "from pipeline.run.stage import main_guard\n"
         "preflight.available_gib = lambda: psutil.Process().memory_info().rss / 2**30 + 0.25\n"
         "main_guard(lambda: train.main(['--method', 'mic', '--preflight']))"
     )

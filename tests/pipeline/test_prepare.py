@@ -14,7 +14,7 @@ from projects import HEIGHT, OUTPUTS, SHEETS, WIDTH, Project
 
 from pipeline import prepare
 from pipeline.data.index import read_index
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 
 @pytest.fixture

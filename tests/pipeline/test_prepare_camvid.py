@@ -12,7 +12,7 @@ from projects import Project
 from pipeline import prepare
 from pipeline.data.index import read_index
 from pipeline.params import Params, load_params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 
 @pytest.fixture

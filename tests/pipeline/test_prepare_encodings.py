@@ -17,7 +17,7 @@ from pipeline import prepare
 from pipeline.data.index import read_index
 from pipeline.edge.errors import UserError
 from pipeline.params import load_params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 # Case -> what is said, and whether nothing is written.
 CASES = {

@@ -25,10 +25,10 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.checksum import graph_sha256
 from pipeline.edge.errors import UserError
 from pipeline.edge.runtime import Segmenter, find_models
+from pipeline.onnx.variants import int8, latency
+from pipeline.onnx.variants.graph import network_nodes
 from pipeline.params import Params, load_params
-from pipeline.variants import int8, latency
-from pipeline.variants.graph import network_nodes
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 TAIL = {"Transpose", "Sub", "Div", "Exp", "Greater", "ReduceMax", "Round"}  # outside the network
 

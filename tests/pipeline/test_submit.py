@@ -22,8 +22,8 @@ from pipeline.evaluation.inference import predict
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import save_weights
 from pipeline.params import Params
+from pipeline.run.workspace import Workspace
 from pipeline.submit import Benchmark, check_archive, run
-from pipeline.workspace import Workspace
 
 NETWORK = {
     "architecture": "fpn",

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 from pipeline import prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.params import METHODS, load_params
-from pipeline.params_uda import MaskMode
+from pipeline.params.uda import MaskMode
+from pipeline.run.workspace import Workspace
 from pipeline.training.checkpoint import save_checkpoint
-from pipeline.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 

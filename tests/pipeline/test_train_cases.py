@@ -14,8 +14,8 @@ import yaml
 from pipeline import ablation, prepare, train
 from pipeline.edge.errors import UserError
 from pipeline.params import load_params
-from pipeline.stage import main_guard
-from pipeline.workspace import Workspace
+from pipeline.run.stage import main_guard
+from pipeline.run.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 

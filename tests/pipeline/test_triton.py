@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import export
 from pipeline.edge.errors import UserError
-from pipeline.stage import main_guard
-from pipeline.triton import FREE, Tensor, check_config, config_tensors, config_text
-from pipeline.variants.fixed_size import to_fixed_size
+from pipeline.onnx.triton import FREE, Tensor, check_config, config_tensors, config_text
+from pipeline.onnx.variants.fixed_size import to_fixed_size
+from pipeline.run.stage import main_guard
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,8 @@ from torch import nn
 from pipeline.compare import _read_confusions
 from pipeline.data.index import Record, read_index, write_index
 from pipeline.edge.errors import UserError
-from pipeline.evaluation.files import read_json, write_json
 from pipeline.networks.weights import load_weights, save_weights
+from pipeline.run.files import read_json, write_json
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 
 STATE = {"fingerprint": "a", "step": 4, "student": {"w": torch.ones(50)}}

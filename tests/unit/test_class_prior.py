@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.adaptation.class_prior import ClassPrior
 from pipeline.adaptation.labeller import Labeller
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 pytestmark = pytest.mark.floats
 

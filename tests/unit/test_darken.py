@@ -8,7 +8,7 @@ import pytest
 from pipeline.data.colour_match import colour_match, colours
 from pipeline.data.darken import darken, night_like
 from pipeline.data.linear_light import srgb_decode, srgb_encode
-from pipeline.params_train import Darken
+from pipeline.params.train import Darken
 
 pytestmark = pytest.mark.floats
 

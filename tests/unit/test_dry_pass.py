@@ -14,7 +14,7 @@ from torch import nn
 from pipeline.edge.errors import UserError
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda, Network
-from pipeline.params_train import Optimiser, Train
+from pipeline.params.train import Optimiser, Train
 from pipeline.training.dry_pass import check_batch, failure
 
 HRDA = {"hrda": Hrda(detail=(64, 64))}

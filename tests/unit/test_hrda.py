@@ -18,7 +18,7 @@ from pipeline.networks.hrda import Hrda, MultiScale, draw_window, fuse
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda as HrdaParams
 from pipeline.params import Network
-from pipeline.params_train import Optimiser
+from pipeline.params.train import Optimiser
 from pipeline.training.optimiser import build_optimiser
 
 pytestmark = pytest.mark.floats

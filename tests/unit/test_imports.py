@@ -19,7 +19,7 @@ class Finder:
     begun, left = False, int(os.environ["LEFT"])
 
     def find_spec(self, name, *_):
-        Finder.begun = Finder.begun or name in ("pipeline.stage", "pipeline.edge", "pydantic", "torch", "numpy")
+        Finder.begun = Finder.begun or name in ("pipeline.run.stage", "pipeline.edge", "pydantic", "torch", "numpy")
         if Finder.begun:
             Finder.left -= 1
             if Finder.left == 0:
@@ -61,7 +61,7 @@ def test_a_program_that_imports_the_package_keeps_its_ways() -> None:
 
 
 def test_a_stage_at_work_says_so(tmp_path: Path) -> None:
-    program = "import os, signal; from pipeline.stage import main_guard; " + (
+    program = "import os, signal; from pipeline.run.stage import main_guard; " + (
         "signal.signal(signal.SIGINT, signal.SIG_DFL); main_guard(lambda: os.kill(os.getpid(), signal.SIGINT))"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.adaptation.labeller import Labeller
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 pytestmark = pytest.mark.floats
 

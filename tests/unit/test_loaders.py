@@ -17,7 +17,7 @@ from pipeline.data.loaders import Batch, TrainingBatches, check_crop, curriculum
 from pipeline.data.read_ahead import training_loader
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
-from pipeline.params_uda import Curriculum
+from pipeline.params.uda import Curriculum
 
 SOURCES, TARGETS = 5, 7
 Domains = tuple[list[Record], list[Record]]

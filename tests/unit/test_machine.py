@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import torch
-from pipeline.machine import keep_freed_memory
+from pipeline.run.machine import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 sizes = [2**20 * n for n in (16, 48, 5)]

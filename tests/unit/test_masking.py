@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.adaptation.masking import Masks, block_mask, mask_grid
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 pytestmark = pytest.mark.floats
 

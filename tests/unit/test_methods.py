@@ -18,7 +18,7 @@ from pipeline.adaptation.source_only import SourceOnly
 from pipeline.adaptation.teacher import ema_decay
 from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
-from pipeline.params_uda import Uda
+from pipeline.params.uda import Uda
 
 pytestmark = pytest.mark.floats
 

@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.edge.errors import UserError
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Network
-from pipeline.params_train import Optimiser
+from pipeline.params.train import Optimiser
 from pipeline.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 
 pytestmark = pytest.mark.floats

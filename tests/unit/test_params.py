@@ -11,8 +11,8 @@ import yaml
 
 from pipeline.edge.errors import UserError
 from pipeline.params import Params, fingerprint, load_params
-from pipeline.params_data import FORMATS, Data
-from pipeline.section import Section
+from pipeline.params.data import FORMATS, Data
+from pipeline.params.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.parity_gate import Reference, Verdict, judge
+from pipeline.onnx.gate import Reference, Verdict, judge
 
 pytestmark = pytest.mark.floats
 

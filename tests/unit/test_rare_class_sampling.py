@@ -10,7 +10,7 @@ import pytest
 from pipeline.data.index import Record
 from pipeline.data.rare_class_sampling import RareClasses
 from pipeline.edge.errors import UserError
-from pipeline.params_train import RareClassSampling
+from pipeline.params.train import RareClassSampling
 
 SIDE = 100  # of a picture
 

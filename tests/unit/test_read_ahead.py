@@ -22,7 +22,7 @@ from pipeline.data import read_ahead
 from pipeline.data.loaders import Batch, TrainingBatches
 from pipeline.data.read_ahead import AHEAD, IN_HAND, LONGEST_FOLDER, check_shared_memory, training_loader
 from pipeline.edge.errors import UserError
-from pipeline.params_train import Optimiser, Train
+from pipeline.params.train import Optimiser, Train
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from pipeline.edge.errors import CannotWrite, UserError
-from pipeline.stage import main_guard
+from pipeline.run.stage import main_guard
 
 
 def disk(number: int) -> OSError:

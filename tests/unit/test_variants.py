@@ -10,14 +10,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipeline.edge.errors import BadModel
-from pipeline.variants.graph import (
+from pipeline.onnx.variants.graph import (
     ModulePath,
     module_path,
     modules_of,
     network_nodes,
 )
-from pipeline.variants.int8 import modules_in_float
-from pipeline.variants.table import compared, recommended
+from pipeline.onnx.variants.int8 import modules_in_float
+from pipeline.onnx.variants.table import compared, recommended
 
 HARM = {"stem": 5.0, "body": 1.0, "neck": 3.0, "head": 0.5}  # what each loses in int8
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.ablation import load_grid
 from pipeline.edge.errors import UserError
 from pipeline.params import load_params
-from pipeline.yaml_file import read_yaml
+from pipeline.params.yaml_file import read_yaml
 
 
 def refusal(path: Path) -> str:

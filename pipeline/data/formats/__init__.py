@@ -18,7 +18,7 @@ from pipeline.data.index import Record
 from pipeline.data.labels import Encoding, apply_lut, decode_label, read_colour_ids, read_red_channel
 from pipeline.edge.classes import ID_OF, IGNORE, NUM_CLASSES
 from pipeline.edge.errors import UserError
-from pipeline.params_data import (
+from pipeline.params.data import (
     AcdcData,
     Bdd100kData,
     CamVidData,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.formats.listing import read_lines, some
 from pipeline.data.formats.official import Files, Official, each_split
-from pipeline.params_data import AcdcData, DarkZurichData, FoggyZurichData, NighttimeDrivingData
+from pipeline.params.data import AcdcData, DarkZurichData, FoggyZurichData, NighttimeDrivingData
 
 ACDC_GT = "gt_trainval.zip"
 DARK_ZURICH_ZIPS = (

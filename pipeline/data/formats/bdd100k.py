@@ -10,7 +10,7 @@ from pipeline.data.archives import read_bytes
 from pipeline.data.formats.listing import some
 from pipeline.data.formats.official import Files, Official, each_split
 from pipeline.edge.errors import UserError
-from pipeline.params_data import Bdd100kData
+from pipeline.params.data import Bdd100kData
 
 WEATHER = {"rainy": "rain", "snowy": "snow", "foggy": "fog"}
 ATTRIBUTES = (

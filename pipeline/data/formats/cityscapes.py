@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.formats.official import Files, Official, each_split
 from pipeline.edge.classes import IGNORE
-from pipeline.params_data import CityscapesData, FoggyCityscapesData, FoggyDrivingData
+from pipeline.params.data import CityscapesData, FoggyCityscapesData, FoggyDrivingData
 
 # Method page, section 2.3; also the ids of GTA.
 TRAIN_ID_ORDER = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.data.formats.listing import read_lines, some
 from pipeline.data.formats.official import Files, Official, each_split
 from pipeline.edge.classes import ID_OF, IGNORE, Colour
-from pipeline.params_data import Comma10kData, MapillaryData
+from pipeline.params.data import Comma10kData, MapillaryData
 
 COMMA10K_COLOURS: dict[Colour, int] = {
     (0x40, 0x20, 0x20): 0,  # road

@@ -10,7 +10,7 @@ from pipeline.data.archives import Tree
 from pipeline.data.folder import Walked
 from pipeline.data.formats.left_out import report_left_out
 from pipeline.data.formats.listing import Listing, inside, read_lines, some, without_suffix
-from pipeline.params_data import Downloaded
+from pipeline.params.data import Downloaded
 
 SPLIT = "{split}"
 

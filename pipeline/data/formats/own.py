@@ -10,7 +10,7 @@ from pipeline.data.formats.left_out import report_left_out
 from pipeline.data.formats.listing import Listing, inside, no_folder, read_lines, some
 from pipeline.data.masks import masks_among
 from pipeline.edge.images import SUFFIXES
-from pipeline.params_data import CamVidData, FoldersData, Pictures, ScenesData
+from pipeline.params.data import CamVidData, FoldersData, Pictures, ScenesData
 
 CAMVID_CLASSES: dict[int, str] = {
     0: "sky",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.data.formats.official import Files, Official
 from pipeline.edge.classes import ID_OF, IGNORE
-from pipeline.params_data import GtaData, SynthiaData
+from pipeline.params.data import GtaData, SynthiaData
 
 # Method page, section 2.3; terrain, truck and train are in the table but in no picture.
 SYNTHIA_CLASSES = {

@@ -13,7 +13,7 @@ from pipeline.data.pictures import read_picture
 from pipeline.edge.runtime import Segmenter
 from pipeline.evaluation.inference import Prediction
 from pipeline.evaluation.scoring import Seen, domain_metrics, score_onnx, spread
-from pipeline.params_data import Data
+from pipeline.params.data import Data
 
 AGREEMENT_PICTURES = 60  # on which classes are compared; those of fp32 are kept in memory
 PROBES = 6  # of them, for the sensitivity of one module

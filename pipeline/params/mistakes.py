@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from pipeline.params_data import FORMATS, MORE, ONE
+from pipeline.params.data import FORMATS, MORE, ONE
 
 SHOWN, LETTERS = 80, 400  # of a wrong value, and of what is said about one
 

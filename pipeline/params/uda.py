@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.section import LARGEST_SIDE, Section, Share, Steps, Weight
+from pipeline.params.section import LARGEST_SIDE, Section, Share, Steps, Weight
 
 MaskMode = Literal[
     "target",

@@ -18,7 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from pipeline.data.index import Record
 from pipeline.data.pictures import read_picture
 from pipeline.edge.runtime import Segmenter
-from pipeline.variants.graph import modules_of, network_nodes
+from pipeline.onnx.variants.graph import modules_of, network_nodes
 
 MOST_MODULES = 12  # whose sensitivity is measured: each costs a quantisation and a few pictures
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

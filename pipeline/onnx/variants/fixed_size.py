@@ -7,7 +7,7 @@ import onnxscript.optimizer
 from onnx import ModelProto
 from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
-from pipeline.onnx_graph import drop_notes
+from pipeline.onnx.graph import drop_notes
 
 
 def to_fixed_size(model: ModelProto, size: tuple[int, int]) -> ModelProto:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import onnx
 
 from pipeline.edge.errors import BadModel
-from pipeline.onnx_graph import NETWORK
+from pipeline.onnx.graph import NETWORK
 
 ModulePath = tuple[str, ...]
 """Names of the modules around a node, outermost first: ("network", "network.encoder", ...)."""

@@ -19,7 +19,7 @@ from pipeline.edge.errors import UserError
 from pipeline.edge.manifest import Manifest
 from pipeline.edge.runtime import VARIANTS
 from pipeline.params import Params
-from pipeline.workspace import Workspace
+from pipeline.run.workspace import Workspace
 
 MAX_BATCH = 8  # pictures of one size that the server may join into a run
 FREE = -1

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.edge.providers import cores
-from pipeline.machine import machine
-from pipeline.variants.accuracy import Accuracy
-from pipeline.variants.latency import PROVIDERS, in_turn, network_ms, p50, sessions
+from pipeline.onnx.variants.accuracy import Accuracy
+from pipeline.onnx.variants.latency import PROVIDERS, in_turn, network_ms, p50, sessions
+from pipeline.run.machine import machine
 
 SAME = 0.1  # two times closer than this share of each other are called the same
 

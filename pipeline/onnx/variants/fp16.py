@@ -7,8 +7,8 @@ from onnx import GraphProto, ModelProto
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from pipeline.onnx_graph import LOGITS
-from pipeline.variants.graph import network_nodes
+from pipeline.onnx.graph import LOGITS
+from pipeline.onnx.variants.graph import network_nodes
 
 DOWN, BACK = "_cast_to_fp16_node", "_cast_to_fp32_node"  # how the converter's own Casts are named
 

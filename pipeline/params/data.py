@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from pipeline.edge.classes import ID_OF
-from pipeline.section import EachOnce, Section, Seed, Share, Size
+from pipeline.params.section import EachOnce, Section, Seed, Share, Size
 
 
 class ScenesData(Section):

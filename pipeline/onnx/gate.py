@@ -26,7 +26,7 @@ from pipeline.edge.images import fit_size, pad_to_size, resize_image, up_to_mult
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.sliding import fixed_size
 from pipeline.networks.windows import Size
-from pipeline.onnx_graph import LOGITS, first_line
+from pipeline.onnx.graph import LOGITS, first_line
 from pipeline.params import Params
 
 PARITY_IMAGES = 4

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.edge.errors import UserError
-from pipeline.imports import raise_interrupts
 from pipeline.params import METHODS
+from pipeline.run.imports import raise_interrupts
 
 INTERRUPTED = 130  # as shells say of SIGINT
 DISK_FIXES = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,25 @@ def read_json(path: Path, made_by: str) -> Any:
         raise UserError(f"{path} is damaged or cut short: run `{made_by}` again") from None
 
 
+@contextmanager
+def replacing(path: Path, writer: str = "") -> Iterator[Path]:
+    """A name beside `path`, of the same suffix, to write to: it takes the place of `path`, or goes if writing fails.
+
+    The folder is made. `writer` tells those apart that may write the same file at once.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}{writer}.tmp{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file at once; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_bytes(content)
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        beside.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -25,10 +25,10 @@ from pipeline.data.read_ahead import training_loader
 from pipeline.data.report import data_report, print_report
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
+from pipeline.run.workspace import Workspace
 from pipeline.training.debug_picture import save_debug_picture
 from pipeline.training.monitor import clock, memory_gib
 from pipeline.training.step import Setup, train_step
-from pipeline.workspace import Workspace
 
 LOADER_BUDGET = 1.5  # images/s of the loader over those of the step, so that the device never waits
 LOADED = 8  # batches a worker is timed on

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.params_uda import Uda
-from pipeline.section import Section, Share, Size, Steps
+from pipeline.params.section import Section, Share, Size, Steps
+from pipeline.params.uda import Uda
 
 Grey = Annotated[float, Field(ge=0, le=255)]
 Stops = Annotated[float, Field(ge=0, le=16)]

@@ -1,6 +1,6 @@
 """Does every network of the profiles export soundly? Before hours of training, with random weights.
 
-`python -m pipeline.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]` exports each network, puts it
+`python -m pipeline.onnx.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]` exports each network, puts it
 through the export's own gate, prints the table of docs/parity.md and writes metrics/parity.json.
 Pictures are drawn (pipeline/data/scenes.py); what is fixed in size is tried at an eighth of its height and width.
 """
@@ -24,8 +24,6 @@ from torch import Tensor, nn
 from pipeline.data.scenes import draw_scene
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
-from pipeline.evaluation.files import write_json
-from pipeline.machine import machine
 from pipeline.networks.edge_graph import EdgeGraph
 from pipeline.networks.encoder_decoder import STRIDE, Segmenter
 from pipeline.networks.hrda import Hrda
@@ -33,10 +31,12 @@ from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.windows import Size
-from pipeline.onnx_graph import export_graph
+from pipeline.onnx.gate import parity_batches, summary, verdicts
+from pipeline.onnx.graph import export_graph
 from pipeline.params import Params, load_params
-from pipeline.parity_gate import parity_batches, summary, verdicts
-from pipeline.stage import main_guard
+from pipeline.run.files import write_json
+from pipeline.run.machine import machine
+from pipeline.run.stage import main_guard
 
 SIZE = (128, 256)  # of networks that take any size; the gate adds 64 x 128 and 192 x 384
 SHRINK = 8  # of the sizes of networks that slide windows
@@ -219,7 +219,7 @@ def _print_row(name: str, cells: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m pipeline.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]`."""
+    """`python -m pipeline.onnx.parity [PROFILE ...] [--pairs ARCHITECTURE/ENCODER ...]`."""
     parser = argparse.ArgumentParser(description="Try the ONNX export of networks with random weights.")
     parser.add_argument(
         "profiles", type=Path, nargs="*", help="params files (default: params.yaml and profiles/*.yaml)"

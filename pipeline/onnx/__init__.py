@@ -1,0 +1,1 @@
+"""From the trained network to the ONNX file and its variants, each proven equal."""
