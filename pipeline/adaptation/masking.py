@@ -44,7 +44,7 @@ class Masks:
         first, last = self.uda.mask_ratio_start, self.uda.mask_ratio
         if first is None:
             return last
-        start = self.uda.start_step
+        start = self.uda.first_masked_step
         return first + (last - first) * (step - start) / max(self.steps - 1 - start, 1)
 
     def draw(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:

@@ -49,8 +49,8 @@ class Mic(Method):
             self.labeller = Labeller(self.student, uda, alpha, tau)
 
     def passes(self, step: int) -> int:
-        """One more than the base, from `start_step` on."""
-        return self.base.passes(step) + (step >= self.uda.start_step and not self.in_base)
+        """One more than the base, from the first masked step on."""
+        return self.base.passes(step) + (step >= self.uda.first_masked_step and not self.in_base)
 
     def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
         """Those of the base, then `masked`."""
@@ -59,7 +59,7 @@ class Mic(Method):
             self.labeller.teacher.update(self.student, step - uda.start_step)
         yield from self.base.losses(batch, step, generator)
         self.view, self.scalars = self.base.view, self.base.scalars
-        if step < uda.start_step or self.in_base:
+        if step < uda.first_masked_step or self.in_base:
             return
 
         images, label, weight = self._pictures_to_mask(batch)
@@ -80,6 +80,8 @@ class Mic(Method):
         self, images: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, AbstractContextManager[None]]:
         """The pictures to show, and the context to show them in: one of the two hides something."""
+        if step < self.uda.first_masked_step:
+            return images, nullcontext()
         if self.uda.mask_level == "channels":
             ratio = self.masks.ratio(step)
             return images, hidden_channels(self.network, ratio, self.masks.complementary, generator)

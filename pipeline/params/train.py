@@ -132,6 +132,16 @@ class Train(Section):
         return self
 
     @model_validator(mode="after")
+    def _masks_begin_in_time(self) -> Train:
+        start = self.uda.mask_start_step
+        if start is not None and not self.uda.start_step <= start < self.steps:
+            raise ValueError(
+                f"uda.mask_start_step {start} must be from uda.start_step {self.uda.start_step} to the last step "
+                f"{self.steps - 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _complementary_mode_needs_pairs(self) -> Train:
         if self.uda.mask_mode.startswith("complementary") and self.batch_size % 2:
             raise ValueError(

@@ -137,8 +137,13 @@ class Uda(Section):
     mask_ratio: Share = Field(default=0.7, description="share of blocks that is hidden; paper 0.7")
     mask_ratio_start: Share | None = Field(
         default=None,
-        description="mask_ratio at start_step, from where it grows evenly to its full value in the last step; null: "
-        "constant",
+        description="mask_ratio in the first masked step; it changes evenly to mask_ratio in the last, up or "
+        "down; null: constant",
+    )
+    mask_start_step: Steps | None = Field(
+        default=None,
+        ge=0,
+        description="first step with the masked loss, once the teacher knows something; null: start_step (the paper)",
     )
     mask_weight: Weight = Field(default=1.0, description="weight of the masked loss; paper 1")
     mask_norms: PassNorms = Field(
@@ -156,6 +161,11 @@ class Uda(Section):
     mask_tau: Share | Literal["base", "none"] = Field(
         default="base", description="tau of the masked loss; `none`: every weight is 1; `base`: as tau"
     )
+
+    @property
+    def first_masked_step(self) -> int:
+        """First step with the masked loss."""
+        return self.start_step if self.mask_start_step is None else self.mask_start_step
 
     @model_validator(mode="after")
     def _margins_leave_something(self) -> Uda:

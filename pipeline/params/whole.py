@@ -106,7 +106,9 @@ class Params(Section):
                 "steps": self.distil.steps or self.train.steps,
                 "crop": self.distil.crop or self.train.crop,
                 "optimiser": self.distil.optimiser or self.train.optimiser,
-                "uda": self.train.uda.model_copy(update={"start_step": 0, "mask_mode": mode}),
+                "uda": self.train.uda.model_copy(
+                    update={"start_step": 0, "mask_start_step": None, "mask_mode": mode}
+                ),
             }
         )
         return self.model_copy(update={"network": self.distil.network, "train": train})

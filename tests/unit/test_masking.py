@@ -62,6 +62,8 @@ def test_a_block_larger_than_the_picture_still_makes_one_cell() -> None:
 def test_a_ramp_ends_at_the_full_ratio_and_starts_at_its_own() -> None:
     ramp = Masks(Uda(mask_ratio=0.7, mask_ratio_start=0.1, start_step=20), steps=81)
     assert [ramp.ratio(step) for step in (20, 50, 80)] == pytest.approx([0.1, 0.4, 0.7])
+    falling = Masks(Uda(mask_ratio=0.0, mask_ratio_start=0.8, start_step=20, mask_start_step=40), steps=81)
+    assert [falling.ratio(step) for step in (40, 60, 80)] == pytest.approx([0.8, 0.4, 0.0])
     constant = Masks(Uda(mask_ratio=0.7, start_step=20), steps=81)
     assert {constant.ratio(step) for step in range(20, 81)} == {0.7}
     assert (

@@ -232,6 +232,17 @@ def test_mixed_mode_hides_blocks_of_the_mixed_pictures_in_the_pass_they_have() -
     assert torch.equal(mic.view["mixed_label"], plain.view["mixed_label"])
     late = masked(build("self_training", mask_mode="mixed", start_step=2))
     assert [late.passes(step) for step in (1, 2)] == [1, 2]
+    unmasked = masked(build("self_training", mask_mode="mixed", mask_start_step=2))
+    assert one_step(unmasked, 1) == one_step(build("self_training"), 1)
+
+
+@pytest.mark.parametrize("base", LOSS)
+def test_masks_may_begin_after_the_losses_on_the_target(base: str) -> None:
+    late, soon = (masked(build(base, start_step=1, mask_start_step=start)) for start in (3, None))
+    assert [late.passes(step) for step in range(4)] == [1, 2, 2, 3]
+    assert list(one_step(late, 0)) == ["source"]
+    assert one_step(late, 1) == {k: v for k, v in one_step(soon, 1).items() if k != "masked"}
+    assert list(one_step(late, 3)) == ["source", LOSS[base], "masked"]
 
 
 @pytest.mark.parametrize("level", ["features", "channels"])
