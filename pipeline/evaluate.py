@@ -25,7 +25,7 @@ from pipeline.evaluation.label_free import label_free
 from pipeline.evaluation.pictures import confusion_picture
 from pipeline.evaluation.scoring import Scores, domain_metrics, score_pictures, spread
 from pipeline.evaluation.verdict import LABELS
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import load_weights
 from pipeline.params import Params, load_params
@@ -152,7 +152,7 @@ def protocol(
     }
 
 
-def trained_network(params: Params, weights: Path, method: str, device: torch.device) -> Segmenter:
+def trained_network(params: Params, weights: Path, method: str, device: torch.device) -> SegmentationNetwork:
     """The network of the params with these weights, ready to predict. Raises UserError where they are missing."""
     if not weights.exists():
         raise UserError(f"{weights} does not exist: run `python -m pipeline.train --method {method}` first")

@@ -25,7 +25,7 @@ from pipeline.edge.classes import CLASSES
 from pipeline.edge.manifest import METADATA_KEY, SCHEMA_VERSION, Manifest
 from pipeline.edge.sample import sample_entry, sample_pixels
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.sliding import as_evaluated, fixed_size
 from pipeline.networks.weights import load_weights
@@ -99,7 +99,7 @@ def build_manifest(
     params: Params,
     workspace: Workspace,
     method: str,
-    network: Segmenter,
+    network: SegmentationNetwork,
     records: dict[str, list[Record]],
     parity: dict[str, Any],
 ) -> dict[str, Any]:

@@ -68,14 +68,17 @@ def build_method(method: str, student: nn.Module, params: Params, adapted: nn.Mo
             adapting = SelfTraining(student, uda)
         case "entropy_minimisation":
             adapting = EntropyMinimisation(student, uda)
-        case _:
+        case "adversarial":
             adapting = Adversarial(student, uda, params.train.steps)
+        case other:
+            raise ValueError(f"{other!r} is no method")
     return Mic(adapting, params.train.steps) if method == "mic" else adapting
 
 
 def run_fingerprint(params: Params, workspace: Workspace, method: str) -> str:
     """What a checkpoint must share with a run to be continued by it."""
-    adapted = files_version(_adapted_weights(params, workspace, method))
+    path = _adapted_weights(params, workspace, method)
+    adapted = files_version([] if path is None else [path])
     start = params.distil.start if params.distil and method == "distil" else ""
     params = params.for_method(method)
     cosmetic = {"workers", "log_every", "checkpoint_every", "picture_every"}
@@ -106,25 +109,25 @@ def before_start(params: Params, method: str) -> Params:
     return params.model_copy(update={"train": params.train.model_copy(update={"uda": uda})})
 
 
-def _adapted_weights(params: Params, workspace: Workspace, method: str) -> list[Path]:
-    """The file that `distil` learns from; none for other methods."""
+def _adapted_weights(params: Params, workspace: Workspace, method: str) -> Path | None:
+    """The file that `distil` learns from; None for other methods."""
     if method != "distil" or params.distil is None:
-        return []
+        return None
     path = workspace.shipped(params.distil.teacher, params.ship)
     if not path.exists():
         raise UserError(
             f"{path} does not exist: run `python -m pipeline.train --method {params.distil.teacher}` first"
         )
-    return [path]
+    return path
 
 
 def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     """Network, optimiser, method and batches of a run from its start."""
-    adapted, weights = None, _adapted_weights(params, workspace, method)
-    begin = weights if params.distil and params.distil.start == "teacher" else []
-    for path in weights:
+    adapted, adapted_weights = None, _adapted_weights(params, workspace, method)
+    if adapted_weights is not None:
         adapted = build_segmenter(params.network, pretrained=False).to(memory_format=torch.channels_last)
-        load_weights(adapted, path)
+        load_weights(adapted, adapted_weights)
+    begins_adapted = params.distil is not None and params.distil.start == "teacher"
     params = params.for_method(method)
     config = params.train
     source = of_split(read_index(workspace.index("source")), "train")
@@ -141,8 +144,8 @@ def set_up(params: Params, workspace: Workspace, method: str) -> Setup:
     # Channels last: measured 1.2 times faster than the default on a CPU.
     student = build_segmenter(params.network).to(memory_format=torch.channels_last)
     check_batch(student, params.network, config)
-    for path in begin:
-        load_weights(student, path)
+    if begins_adapted and adapted_weights is not None:
+        load_weights(student, adapted_weights)
     optimiser = build_optimiser(student, config.optimiser)
     student, optimiser = fabric.setup(student, optimiser)
     algorithm = build_method(method, student, params, adapted and adapted.to(fabric.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.adaptation.cross_entropy import enlarge, logits_of
-from pipeline.adaptation.method import Loss
 from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.params.uda import Uda
@@ -27,6 +25,8 @@ class Adversarial(UdaMethod):
     The discriminator has its own optimiser, stepped here after the student's last pass.
     """
 
+    target_pass = "fooling"
+
     def __init__(self, student: nn.Module, uda: Uda, steps: int) -> None:
         """`steps`: length of the run, at whose end the discriminator's rate is 0."""
         super().__init__(student, uda)
@@ -35,18 +35,22 @@ class Adversarial(UdaMethod):
         self.optimiser = torch.optim.Adam(self.discriminator.parameters(), lr=LR, betas=BETAS)
         self.steps = steps
 
-    def target_losses(
+    def target_loss(
         self, target: Tensor, batch: dict[str, Tensor], step: int, generator: torch.Generator
-    ) -> Iterator[Loss]:
-        """`fooling`."""
+    ) -> Tensor:
+        """Weighted as `adversarial_weight` says."""
         logits = logits_of(self.student(target))
-        self.view["target_prediction"] = logits.detach()
-        yield "fooling", self.uda.adversarial_weight * self.fooling_loss(logits)
+        self.view.target_prediction = logits.detach()
+        return self.uda.adversarial_weight * self.fooling_loss(logits)
 
+    def after_passes(self, step: int) -> None:
+        """A step of the discriminator on what the student has answered."""
+        if step < self.uda.start_step:
+            return
         for group in self.optimiser.param_groups:
             group["lr"] = LR * (1 - step / self.steps) ** POWER
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.discriminator_loss(self.view["prediction"], self.view["target_prediction"])
+        loss = self.discriminator_loss(self.view.prediction, self.view.target_prediction)
         loss.backward()
         self.optimiser.step()
         self.scalars["discriminator"] = loss.detach()

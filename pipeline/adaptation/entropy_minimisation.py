@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from pipeline.adaptation.cross_entropy import logits_of
-from pipeline.adaptation.method import Loss
 from pipeline.adaptation.uda import UdaMethod
 
 
 class EntropyMinimisation(UdaMethod):
     """Mean entropy of the student's predictions on target pictures, at the resolution of its logits."""
 
-    def target_losses(
+    target_pass = "entropy"
+
+    def target_loss(
         self, target: Tensor, batch: dict[str, Tensor], step: int, generator: torch.Generator
-    ) -> Iterator[Loss]:
-        """`entropy`."""
+    ) -> Tensor:
+        """Weighted as `entropy_weight` says."""
         logits = logits_of(self.student(target))
-        self.view["target_prediction"] = logits.detach()
+        self.view.target_prediction = logits.detach()
         with torch.autocast(logits.device.type, enabled=False):
             probabilities = logits.float().softmax(dim=1)
-            yield "entropy", self.uda.entropy_weight * entropy(probabilities).mean()
+            return self.uda.entropy_weight * entropy(probabilities).mean()
 
 
 def entropy(probabilities: Tensor) -> Tensor:

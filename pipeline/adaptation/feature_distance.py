@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.params.uda import FeatureDistance as Config
 
 THINGS = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)  # traffic light and sign, person to bicycle (the paper's)
@@ -22,9 +22,9 @@ class FeatureDistance:
     """Holds a frozen copy of the student as it is now: build it before the first step, also to resume a run."""
 
     def __init__(self, student: nn.Module, config: Config) -> None:
-        # Fabric wraps the student that trains; both are `Segmenter`s.
+        # Fabric wraps the student that trains; both are `SegmentationNetwork`s.
         self.network: Any = getattr(student, "module", student)
-        self.frozen: Segmenter = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.frozen: SegmentationNetwork = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.config = config
 
     @property

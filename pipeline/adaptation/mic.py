@@ -6,8 +6,8 @@ to use context.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,10 +17,30 @@ from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
 from pipeline.adaptation.feature_masks import hidden_blocks, hidden_channels
 from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.masking import Masks
-from pipeline.adaptation.method import Loss, Method
+from pipeline.adaptation.method import Method, Pass
 from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.uda import UdaMethod
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pictures to be masked, and what the student shall say of them."""
+
+    images: Tensor  # normalised (B, 3, H, W)
+    label: Tensor  # (B, H, W) int64
+    weight: Tensor | None  # (B, H, W); None: 1 everywhere
+
+    def first_half_twice(self) -> Shown:
+        """B, which is even, stays."""
+        half = len(self.images) // 2
+
+        def twice(values: Tensor) -> Tensor:
+            return torch.cat([values[:half], values[:half]])
+
+        return Shown(
+            twice(self.images), twice(self.label), None if self.weight is None else twice(self.weight)
+        )
 
 
 class Mic(Method):
@@ -48,33 +68,33 @@ class Mic(Method):
             tau = taus[uda.mask_tau] if isinstance(uda.mask_tau, str) else uda.mask_tau
             self.labeller = Labeller(self.student, uda, alpha, tau)
 
-    def passes(self, step: int) -> int:
-        """One more than the base, from the first masked step on."""
-        return self.base.passes(step) + (step >= self.uda.first_masked_step and not self.in_base)
-
-    def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """Those of the base, then `masked`."""
+    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+        """Those of the base, and from the first masked step on `masked`."""
         uda = self.uda
         if self.labeller is not None and step >= uda.start_step:
             self.labeller.teacher.update(self.student, step - uda.start_step)
-        yield from self.base.losses(batch, step, generator)
+        passes = self.base.passes(batch, step, generator)
         self.view, self.scalars = self.base.view, self.base.scalars
-        if step < uda.first_masked_step or self.in_base:
-            return
+        if step >= uda.first_masked_step and not self.in_base:
+            passes.append(("masked", lambda: self._masked_loss(batch, step, generator)))
+        return passes
 
-        images, label, weight = self._pictures_to_mask(batch)
+    def after_passes(self, step: int) -> None:
+        """The base's."""
+        self.base.after_passes(step)
+
+    def _masked_loss(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Tensor:
+        uda, shown = self.uda, self._pictures_to_mask(batch)
+        images = shown.images
         if uda.mask_mode.endswith("_aug"):
             # Fresh gates; blur is always eligible here, whatever the threshold of the mixed pictures.
             gates = draw_gates(generator)
             images = strong_augment(images, gates, generator, uda.jitter_threshold, per_image=False)
-        if self.masks.complementary:
-            images, label = _first_half_twice(images), _first_half_twice(label)
-            weight = None if weight is None else _first_half_twice(weight)
         masked, hidden = self._hidden(images, step, generator)
         with self.base.norms.frozen(uda.mask_norms == "running"), hidden:
             output = self.student(masked)
-        self.view |= {"masked": masked, "masked_prediction": logits_of(output).detach()}
-        yield "masked", uda.mask_weight * segmentation_loss(output, label, weight)
+        self.view.masked, self.view.masked_prediction = masked, logits_of(output).detach()
+        return uda.mask_weight * segmentation_loss(output, shown.label, shown.weight)
 
     def _hidden(
         self, images: Tensor, step: int, generator: torch.Generator
@@ -90,23 +110,26 @@ class Mic(Method):
             return images, hidden_blocks(self.network, keep)
         return self.masks.hide(images, keep), nullcontext()
 
-    def _pictures_to_mask(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Pictures, labels and pixel weights (None: 1 everywhere) by mask mode (table in section 1.4)."""
+    def _pictures_to_mask(self, batch: dict[str, Tensor]) -> Shown:
+        """By mask mode (table in section 1.4)."""
         view, mode = self.view, self.uda.mask_mode.removesuffix("_aug")
         if mode == "source":
-            return view["source"], view["label"], None
-        if self.labeller is None:
-            pseudo_label, pseudo_weight = view["pseudo_label"], view["pseudo_weight"]
-        else:
-            pseudo = self.labeller.label(view["target"], batch["target_valid"], view["label"])
-            pseudo_label, pseudo_weight = pseudo.label, pseudo.weight
-            self.view = pseudo.view() | view  # what the base shows stays
+            return Shown(view.source, view.label, None)
+        if self.labeller is not None:
+            pseudo = self.labeller.label(view.target, batch["target_valid"], view.label)
             self.scalars.setdefault("confident", pseudo.fraction)
-        if mode in ("target", "complementary"):
-            return view["target"], pseudo_label, pseudo_weight
-        first_of_each = torch.stack([view["source"][0], view["target"][0]])
-        labels = torch.stack([view["label"][0], pseudo_label[0]])
-        return first_of_each, labels, torch.stack([torch.ones_like(pseudo_weight[0]), pseudo_weight[0]])
+            if not hasattr(view, "pseudo"):  # what the base shows stays
+                view.pseudo = pseudo
+        else:
+            pseudo = view.pseudo
+        target = Shown(view.target, pseudo.label, pseudo.weight)
+        if mode == "target":
+            return target
+        if mode == "complementary":
+            return target.first_half_twice()
+        weight = torch.stack([torch.ones_like(pseudo.weight[0]), pseudo.weight[0]])
+        label = torch.stack([view.label[0], pseudo.label[0]])
+        return Shown(torch.stack([view.source[0], view.target[0]]), label, weight)
 
     def state_dict(self) -> dict[str, Any]:
         """The base's state, and the teacher of its own."""
@@ -118,9 +141,3 @@ class Mic(Method):
         self.base.load_state_dict(state["base"])
         if self.labeller is not None:
             self.labeller.load_state_dict(state["labeller"])
-
-
-def _first_half_twice(values: Tensor) -> Tensor:
-    """(B, ...) -> (B, ...), B even."""
-    half = values[: len(values) // 2]
-    return torch.cat([half, half])

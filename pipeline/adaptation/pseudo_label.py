@@ -20,14 +20,6 @@ class PseudoLabel:
     fraction: Tensor  # () float32, share of confident pixels in the whole batch
     confidence: Tensor  # (B, H, W) float32, largest softmax value
 
-    def view(self) -> dict[str, Tensor]:
-        """What a method's view keeps of it."""
-        return {
-            "pseudo_label": self.label,
-            "pseudo_weight": self.weight,
-            "confidence": self.confidence,
-        }
-
 
 @torch.no_grad()
 def pseudo_label(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from pipeline.adaptation.classmix import class_mask, draw_classes, mix
 from pipeline.adaptation.cross_entropy import segmentation_loss
 from pipeline.adaptation.labeller import Labeller
-from pipeline.adaptation.method import Loss
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.uda import UdaMethod
 from pipeline.params.uda import Uda
@@ -24,6 +23,8 @@ class SelfTraining(UdaMethod):
     Plain DACS; with feature distance, rare class sampling and margins it is DAFormer's training (section 5).
     """
 
+    target_pass = "mixed"
+
     def __init__(self, student: nn.Module, uda: Uda) -> None:
         self.labeller = Labeller(student, uda, uda.alpha, uda.tau)
         # Mixed pictures, step, generator -> what the student is shown, and the context to show it in.
@@ -32,11 +33,11 @@ class SelfTraining(UdaMethod):
         ) = None
         super().__init__(student, uda, self.labeller.teacher)
 
-    def target_losses(
+    def target_loss(
         self, target: Tensor, batch: dict[str, Tensor], step: int, generator: torch.Generator
-    ) -> Iterator[Loss]:
-        """`mixed`."""
-        source, label = self.view["source"], self.view["label"]
+    ) -> Tensor:
+        """Cross entropy on mixed pictures, target pixels weighted as the teacher trusts its labels."""
+        source, label = self.view.source, self.view.label
         gates = draw_gates(generator)
         pseudo = self.labeller.label(target, batch["target_valid"], label)
         mask = class_mask(label, draw_classes(label, generator))
@@ -51,11 +52,11 @@ class SelfTraining(UdaMethod):
         mixed_label = mix(mask, label, pseudo.label)
         mixed_weight = mix(mask, torch.ones_like(pseudo.weight), pseudo.weight)
         shown, hidden = (mixed, nullcontext()) if self.hide is None else self.hide(mixed, step, generator)
-        self.view |= pseudo.view() | {"mixed": shown, "mixed_label": mixed_label}
+        self.view.pseudo, self.view.mixed, self.view.mixed_label = pseudo, shown, mixed_label
         self.scalars["confident"] = pseudo.fraction
         with self.norms.frozen(self.uda.mix_norms == "running"), hidden:
             output = self.student(shown)
-        yield "mixed", segmentation_loss(output, mixed_label, mixed_weight)
+        return segmentation_loss(output, mixed_label, mixed_weight)
 
     def state_dict(self) -> dict[str, Any]:
         """That of the labeller too."""

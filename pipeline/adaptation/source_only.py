@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
 from pipeline.adaptation.feature_distance import FeatureDistance
-from pipeline.adaptation.method import Loss, Method
+from pipeline.adaptation.method import Method, Pass, View
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
@@ -32,18 +31,15 @@ class SourceOnly(Method):
         self.uda = uda
         self.distance = distance
 
-    def passes(self, step: int) -> int:
-        """One."""
-        return 1
-
-    def losses(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Iterator[Loss]:
-        """`source`: with a feature distance their sum, since one backward pass needs less memory than two.
-
-        The moving average is updated first.
-        """
+    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+        """`source`; the moving average is updated first."""
         self.ema.follow(self.student, step, self.uda)
+        self.view, self.scalars = View(), {}
+        return [("source", lambda: self._source_loss(batch, generator))]
+
+    def _source_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+        """With a feature distance the sum of both, since one backward pass needs less memory than two."""
         source, label = normalise(batch["source_image"]), batch["source_label"]
-        self.scalars = {}
         shown = source
         if self.uda.source_aug:
             uda, gates = self.uda, draw_gates(generator)
@@ -58,8 +54,9 @@ class SourceOnly(Method):
             distance = self.distance.of_source(features, source, label)
             self.scalars["feature_distance"] = distance.detach()
             loss = segmentation_loss(output, label) + distance
-        self.view = {"source": source, "label": label, "prediction": logits_of(output).detach()}
-        yield "source", loss
+        view = self.view
+        view.source, view.label, view.prediction = source, label, logits_of(output).detach()
+        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """The moving average; a feature distance is built anew from the pretrained weights."""

@@ -20,7 +20,7 @@ from pipeline import train
 from pipeline.bench.clip import NIGHT_MODEL, draw_clip
 from pipeline.bench.edge import CLIP_RATE, CLIP_SIZE, Watched, edge_jobs, save_pictures, save_video
 from pipeline.bench.row import Row
-from pipeline.bench.training import first_step, unavoidable_passes
+from pipeline.bench.training import number_of_passes, unavoidable_passes
 from pipeline.data.index import read_index
 from pipeline.edge.sources import Source
 from pipeline.evaluate import target_pictures, trained_network
@@ -77,13 +77,13 @@ def peak_above(kind: str, count: int, params: Params, workspace: Workspace, vide
     cuda = torch.cuda.is_available() and not kind.startswith("edge")
     before = 0.0 if cuda else _peak_of_process()
     if kind in ("step", "passes"):
-        setup, first = train.set_up(params, workspace, "mic"), first_step(params)
+        setup, first = train.set_up(params, workspace, "mic"), params.train.first_full_step
         for step in range(first, first + count):
             batch = setup.batches[step]
             if kind == "step":
                 train_step(setup, batch, step, params)
             else:
-                unavoidable_passes(setup, batch, step)
+                unavoidable_passes(setup, batch, number_of_passes(setup, batch, step))
     elif kind == "evaluate":
         keep_freed_memory()
         method = params.methods[-1]

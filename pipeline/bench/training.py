@@ -21,18 +21,17 @@ ROUNDS = 10
 def rows(params: Params, workspace: Workspace) -> list[Row]:
     """Step and loader."""
     setup = train.set_up(params, workspace, "mic")
-    step = first_step(params)
+    step = params.train.first_full_step
     batch = setup.batches[step]
+    count = number_of_passes(setup, batch, step)
     mic, bare = medians_in_turn(
         lambda: seconds(lambda: train_step(setup, batch, step, params)),
-        lambda: seconds(lambda: unavoidable_passes(setup, batch, step)),
+        lambda: seconds(lambda: unavoidable_passes(setup, batch, count)),
         ROUNDS,
     )
     _, _, loading = preflight.time_loader(setup, params, step)
     images = 2 * params.train.batch_size
-    passes = (
-        f"{setup.algorithm.passes(step)} student passes forward and backward, 1 teacher forward, optimiser"
-    )
+    passes = f"{count} student passes forward and backward, 1 teacher forward, optimiser"
     return [
         Row("mic_step", mic / bare, 1.10, f"MIC step {1000 * mic:.0f} ms, {passes} {1000 * bare:.0f} ms"),
         Row(
@@ -46,13 +45,14 @@ def rows(params: Params, workspace: Workspace) -> list[Row]:
     ]
 
 
-def first_step(params: Params) -> int:
-    """The first step with all losses."""
-    return min(params.train.uda.start_step, params.train.steps - 1)
+def number_of_passes(setup: Setup, batch: Batch, step: int) -> int:
+    """How many the student has in `step`; none of them is run."""
+    tensors = {k: setup.fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    return len(setup.algorithm.passes(tensors, step, torch.Generator(device=setup.fabric.device)))
 
 
-def unavoidable_passes(setup: Setup, batch: Batch, step: int) -> None:
-    """As many student passes as the step has, one teacher forward, the optimiser: no mixing, masks or augmentation."""
+def unavoidable_passes(setup: Setup, batch: Batch, count: int) -> None:
+    """`count` student passes, one teacher forward, the optimiser: no mixing, masks or augmentation."""
     fabric, student = setup.fabric, setup.student
     tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
     images, label = normalise(tensors["source_image"]), tensors["source_label"]
@@ -60,7 +60,7 @@ def unavoidable_passes(setup: Setup, batch: Batch, step: int) -> None:
     setup.optimiser.zero_grad(set_to_none=True)
     with fabric.autocast(), torch.no_grad():
         setup.algorithm.ema.network(images)
-    for _ in range(setup.algorithm.passes(step)):
+    for _ in range(count):
         with fabric.autocast():
             loss = segmentation_loss(student(images), label)
         fabric.backward(loss)

@@ -25,7 +25,7 @@ from pipeline.edge.images import enlarge_nearest
 from pipeline.evaluation.calibration import Calibration
 from pipeline.evaluation.confusion import confusion_matrix, iou, labelled_classes, mean_iou, pixel_accuracy
 from pipeline.evaluation.inference import Prediction, predict_as
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.params import Params
 from pipeline.params.data import Data
 
@@ -77,7 +77,7 @@ class Scores:
 class _Timed:
     """A network that adds up the seconds spent in it."""
 
-    def __init__(self, network: Segmenter, device: torch.device) -> None:
+    def __init__(self, network: SegmentationNetwork, device: torch.device) -> None:
         self.network, self.device, self.seconds = network, device, 0.0
         self.size_multiple = network.size_multiple
 
@@ -91,7 +91,7 @@ class _Timed:
 
 
 def score_pictures(
-    network: Segmenter,
+    network: SegmentationNetwork,
     records: Sequence[Record],
     params: Params,
     device: torch.device,

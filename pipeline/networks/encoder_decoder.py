@@ -12,7 +12,7 @@ from pipeline.edge.errors import UserError
 STRIDE = 32  # of the deepest stage; pictures are padded to it, here and on the edge
 
 
-class Segmenter(nn.Module):
+class SegmentationNetwork(nn.Module):
     """Normalised pictures (B, 3, H, W) -> logits (B, 19, h, w), h = H / the decoder's own stride.
 
     `cross_entropy` and the inference enlarge the logits with half-pixel centres, as the paper does (section 1.6).
@@ -72,7 +72,7 @@ def last_stage(stages: Any) -> Tensor:
     return stages[0][-1] if isinstance(stages, tuple) else stages[-1]
 
 
-def output_stride(network: Segmenter) -> int:
+def output_stride(network: SegmentationNetwork) -> int:
     """Input pixels per logit, measured on a blank picture."""
     was_training = network.training
     side = 2 * network.size_multiple

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline import params
 from pipeline.edge.errors import UserError
-from pipeline.networks.encoder_decoder import STRIDE, Segmenter, last_stage, output_stride
+from pipeline.networks.encoder_decoder import STRIDE, SegmentationNetwork, last_stage, output_stride
 from pipeline.networks.windows import (
     Box,
     Size,
@@ -33,7 +33,7 @@ class MultiScale(NamedTuple):
     detail_weight: float  # share of the detail window in the loss
 
 
-class Hrda(Segmenter):
+class Hrda(SegmentationNetwork):
     """A context view of the whole picture and a detail view at full resolution through one encoder and decoder.
 
     In training the detail view is one random window, drawn from torch's global generator, and the result is
@@ -42,7 +42,7 @@ class Hrda(Segmenter):
     Features are those of the context view.
     """
 
-    def __init__(self, network: Segmenter, attention: nn.Module, settings: params.Hrda) -> None:
+    def __init__(self, network: SegmentationNetwork, attention: nn.Module, settings: params.Hrda) -> None:
         """`attention` maps the context view's encoder stages to logits, one channel per class or one for all.
 
         Raises:

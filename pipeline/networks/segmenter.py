@@ -16,7 +16,7 @@ from pipeline.edge.classes import NUM_CLASSES
 from pipeline.edge.errors import UserError
 from pipeline.networks.daformer import STAGES, DaformerDecoder, ScaleAttention, classifier
 from pipeline.networks.deeplabv2 import Deeplabv2Decoder
-from pipeline.networks.encoder_decoder import STRIDE, Segmenter
+from pipeline.networks.encoder_decoder import STRIDE, SegmentationNetwork
 from pipeline.networks.hrda import Hrda
 from pipeline.networks.hub import hub_weights
 from pipeline.networks.shrunk import Shrunk
@@ -29,7 +29,7 @@ SETTLED = {"encoder_name", "encoder_weights", "encoder_channels", "in_channels",
 SETTLED |= {"activation", "upsampling", "aux_params", "kwargs", "self"}
 
 
-def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
+def build_segmenter(network: Network, pretrained: bool = True) -> SegmentationNetwork:
     """Build the network; the decoder (and the encoder without weights) starts from torch's generator.
 
     What the decoder or smp architecture does not know of `network.decoder` goes to a timm (`tu-`) encoder.
@@ -54,15 +54,15 @@ def build_segmenter(network: Network, pretrained: bool = True) -> Segmenter:
     return segmenter if network.hrda is None else _hrda(segmenter, network)
 
 
-def _build(network: Network) -> Segmenter:
+def _build(network: Network) -> SegmentationNetwork:
     if network.architecture == "daformer":
         encoder = _encoder(network, DaformerDecoder, output_stride=32)
         decoder = DaformerDecoder(encoder.out_channels, **_arguments(network, DaformerDecoder))
-        return Segmenter(encoder, decoder, classifier(decoder.out_channels))
+        return SegmentationNetwork(encoder, decoder, classifier(decoder.out_channels))
     if network.architecture == "deeplabv2":
         encoder = _encoder(network, Deeplabv2Decoder, output_stride=8)  # paper
         decoder = Deeplabv2Decoder(encoder.out_channels, **_arguments(network, Deeplabv2Decoder))
-        return Segmenter(encoder, decoder, nn.Identity())
+        return SegmentationNetwork(encoder, decoder, nn.Identity())
     if network.architecture == "dpt":
         return _dpt(network)
     model: Any = smp.create_model(
@@ -71,7 +71,7 @@ def _build(network: Network) -> Segmenter:
     if getattr(getattr(model.decoder, "merge", None), "policy", None) == "add":
         model.decoder.merge = _Sum()
     # smp enlarges inside the head with aligned corners; the head's own resolution is what we want.
-    return Segmenter(model.encoder, model.decoder, nn.Sequential(model.segmentation_head[0]))
+    return SegmentationNetwork(model.encoder, model.decoder, nn.Sequential(model.segmentation_head[0]))
 
 
 class _Sum(nn.Module):
@@ -95,7 +95,7 @@ def _encoder(network: Network, decoder: type[nn.Module], output_stride: int) -> 
     return get_encoder(network.encoder, output_stride=stride, **arguments)
 
 
-def _dpt(network: Network) -> Segmenter:
+def _dpt(network: Network) -> SegmentationNetwork:
     # Pictures of any size, and no classifier; a null in the params takes an argument from ViTs that lack it.
     arguments = {"dynamic_img_size": True, "num_classes": 0} | network.decoder
     model: Any = smp.DPT(network.encoder, encoder_weights=None, classes=NUM_CLASSES, **arguments)
@@ -107,10 +107,10 @@ def _dpt(network: Network) -> Segmenter:
         )
     # What comes behind the last stage would train on nothing.
     encoder.model.prune_intermediate_layers(encoder._output_indices, prune_norm=True, prune_head=True)
-    return Segmenter(encoder, model.decoder, model.segmentation_head.head)
+    return SegmentationNetwork(encoder, model.decoder, model.segmentation_head.head)
 
 
-def _hrda(segmenter: Segmenter, network: Network) -> Hrda:
+def _hrda(segmenter: SegmentationNetwork, network: Network) -> Hrda:
     assert network.hrda is not None
     encoder: Any = segmenter.encoder
     if isinstance(encoder, TimmViTEncoder) or len(encoder.out_channels) <= STAGES:

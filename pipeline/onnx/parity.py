@@ -25,7 +25,7 @@ from pipeline.data.scenes import draw_scene
 from pipeline.edge.errors import UserError
 from pipeline.edge.images import up_to_multiple
 from pipeline.networks.edge_graph import EdgeGraph
-from pipeline.networks.encoder_decoder import STRIDE, Segmenter
+from pipeline.networks.encoder_decoder import STRIDE, SegmentationNetwork
 from pipeline.networks.hrda import Hrda
 from pipeline.networks.normalise import normalise
 from pipeline.networks.segmenter import build_segmenter
@@ -93,7 +93,7 @@ def try_pair(params: Params) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def calibrate(network: Segmenter, images: Tensor) -> None:
+def calibrate(network: SegmentationNetwork, images: Tensor) -> None:
     """Random weights that hide no part of the network, where a fresh one would agree with anything.
 
     Residual branches often start at 0 or at 1e-6 times their value: every scale becomes 0.5 to 1.5, every bias

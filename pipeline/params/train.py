@@ -117,6 +117,11 @@ class Train(Section):
     optimiser: Optimiser
     uda: Uda = Uda()
 
+    @property
+    def first_full_step(self) -> int:
+        """The first step with all passes, or the last one."""
+        return min(self.uda.first_masked_step, self.steps - 1)
+
     @model_validator(mode="after")
     def _target_is_reached(self) -> Train:
         if self.uda.start_step >= self.steps:

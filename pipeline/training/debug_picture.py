@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from pipeline.adaptation.cross_entropy import enlarge
+from pipeline.adaptation.method import View
 from pipeline.edge.render import colour
 from pipeline.networks.normalise import denormalise
 
@@ -22,8 +24,8 @@ PANELS = (
     ("prediction", "prediction"),
     ("target", "target"),
     ("target_prediction", "target prediction"),
-    ("pseudo_label", "pseudo label"),
-    ("confidence", "confidence"),
+    ("pseudo.label", "pseudo label"),
+    ("pseudo.confidence", "confidence"),
     ("mixed", "mixed"),
     ("mixed_label", "mixed label"),
     ("masked", "masked"),
@@ -31,16 +33,15 @@ PANELS = (
 )
 
 
-def save_debug_picture(folder: Path, step: int, view: dict[str, Tensor]) -> Path:
+def save_debug_picture(folder: Path, step: int, view: View) -> Path:
     """Write folder/step_<step>.png with a row for each of the first two samples of a method's `view`."""
-    height, width = view["source"].shape[-2:]
-    shown = [(name, title) for name, title in PANELS if name in view]
-    rows = min(2, len(view["source"]))
+    height, width = view.source.shape[-2:]
+    shown = [(title, attrgetter(name)(view)) for name, title in PANELS if hasattr(view, name.split(".")[0])]
+    rows = min(2, len(view.source))
     sheet = Image.new("RGB", (len(shown) * width, CAPTION + rows * height), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, (name, title) in enumerate(shown):
-        value = view[name]
-        caption = f"{title} {value.mean().item():.2f}" if name == "confidence" else title
+    for column, (title, value) in enumerate(shown):
+        caption = f"{title} {value.mean().item():.2f}" if title == "confidence" else title
         draw.text((column * width + 2, 1), caption, fill="black")
         for row in range(min(rows, len(value))):
             panel = _panel(value[row : row + 1], (height, width))

@@ -60,7 +60,7 @@ def run(
     there = available_gib()
     with enough_memory(own, there):
         setup = set_up(params, workspace, method)
-    step = min(config.uda.start_step, config.steps - 1)  # the first with all losses
+    step = config.first_full_step
     warm_up, batch, loading = time_loader(setup, own, step)
     with enough_memory(own, there):
         train_step(setup, warm_up, step, own)

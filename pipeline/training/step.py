@@ -49,13 +49,12 @@ def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[st
     if setup.frozen_norms is not None:
         setup.frozen_norms.freeze()
     optimiser.zero_grad(set_to_none=True)
-    passes = algorithm.losses(tensors, step, generator)
+    passes = algorithm.passes(tensors, step, generator)
     values: dict[str, float] = {}
-    count = algorithm.passes(step)
-    for number in range(count):
+    for number, (name, loss_of) in enumerate(passes, start=1):
         # Under DDP only the last backward of a step synchronises.
-        with fabric.no_backward_sync(student, enabled=number + 1 < count), fabric.autocast():
-            name, loss = next(passes)
+        with fabric.no_backward_sync(student, enabled=number < len(passes)), fabric.autocast():
+            loss = loss_of()
             values[name] = loss.item()
             if not math.isfinite(values[name]):
                 files = ", ".join(batch["source_files"] + batch["target_files"])
@@ -64,6 +63,6 @@ def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[st
                     f"or look at the pictures of this batch: {files}"
                 )
             fabric.backward(loss)
-    next(passes, None)  # what the method does after its last pass
+    algorithm.after_passes(step)
     optimiser.step()
     return values

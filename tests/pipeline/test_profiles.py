@@ -13,7 +13,7 @@ import yaml
 from lightning_fabric import Fabric
 
 from pipeline.ablation import load_grid
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Network, Params, load_params
 from pipeline.train import build_method
@@ -62,7 +62,7 @@ def reduced(path: Path, method: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def network(settings: str) -> Segmenter:
+def network(settings: str) -> SegmentationNetwork:
     """The network without its pretrained weights, which are a file that no checkout has."""
     torch.manual_seed(0)
     built = build_segmenter(Network.model_validate_json(settings), pretrained=False)

@@ -70,12 +70,12 @@ def test_one_step(network: str, method: str, uda: dict[str, Any]) -> None:
         for parameter in student.encoder.parameters():
             parameter.add_(0.01)  # a ViT without noise would be at distance 0 from its frozen copy
     losses = {}
-    for name, loss in algorithm.losses(batch(), 0, torch.Generator().manual_seed(0)):
+    for name, loss_of in algorithm.passes(batch(), 0, torch.Generator().manual_seed(0)):
+        loss = loss_of()
         losses[name] = loss.item()
         loss.backward()
-    assert len(losses) == algorithm.passes(0)
     assert all(0 < value < 100 for value in losses.values()), losses
     if "feature_distance" in uda:
         assert algorithm.scalars["feature_distance"] > 0
-    assert algorithm.view["prediction"].shape[:2] == (2, 19)
+    assert algorithm.view.prediction.shape[:2] == (2, 19)
     assert all(p.grad is not None for p in student.encoder.parameters())

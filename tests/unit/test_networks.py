@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
 from pipeline.adaptation.teacher import Teacher
 from pipeline.edge.errors import UserError
-from pipeline.networks.encoder_decoder import Segmenter, output_stride
+from pipeline.networks.encoder_decoder import SegmentationNetwork, output_stride
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda, Network
 
@@ -53,7 +53,7 @@ CASES: list[tuple[str, str, dict[str, Any], Hrda | dict[str, int] | None, int, i
     params=CASES,
     ids=lambda case: f"{case[0]}-{case[1]}{'-shrunk' if case[3] == SHRUNK else '-hrda' if case[3] else ''}",
 )
-def case(request: pytest.FixtureRequest) -> tuple[Segmenter, int, int]:
+def case(request: pytest.FixtureRequest) -> tuple[SegmentationNetwork, int, int]:
     """A network as training holds it, its stride, and that of its features."""
     architecture, encoder, decoder, view, stride, feature_stride = request.param
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def pictures(count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
 
 
-def test_behaviour(case: tuple[Segmenter, int, int]) -> None:
+def test_behaviour(case: tuple[SegmentationNetwork, int, int]) -> None:
     network, stride, feature_stride = case
     images, label = pictures(), torch.randint(0, 19, (2, HEIGHT, WIDTH))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,17 +36,21 @@ class TwoLosses:
     def __init__(self, student: nn.Module, second: float) -> None:
         self.student, self.second, self.done = student, second, False
 
-    def passes(self, step: int) -> int:
-        return 2
-
-    def losses(
+    def passes(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
-    ) -> Iterator[tuple[str, Tensor]]:
-        weight = next(self.student.parameters())
-        yield "first", weight.sum()
-        assert weight.grad is not None
-        assert weight.grad.unique().tolist() == [1]
-        yield "second", self.second * weight.sum()
+    ) -> list[tuple[str, Callable[[], Tensor]]]:
+        return [("first", self.weight.sum), ("second", self.second_loss)]
+
+    @property
+    def weight(self) -> Tensor:
+        return next(self.student.parameters())
+
+    def second_loss(self) -> Tensor:
+        assert self.weight.grad is not None
+        assert self.weight.grad.unique().tolist() == [1]
+        return self.second * self.weight.sum()
+
+    def after_passes(self, step: int) -> None:
         self.done = True
 
 

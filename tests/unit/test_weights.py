@@ -15,7 +15,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor
 
 from pipeline.edge.errors import UserError
-from pipeline.networks.encoder_decoder import Segmenter
+from pipeline.networks.encoder_decoder import SegmentationNetwork
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.networks.weights import file_sha256, load_weights, save_weights
 from pipeline.params import Network
@@ -28,7 +28,7 @@ Tensors = dict[str, Tensor]
 
 def build(
     architecture: str, encoder: str, weights: Path, sha256: str | None = None, **decoder: Any
-) -> Segmenter:
+) -> SegmentationNetwork:
     network = Network(
         architecture=architecture, encoder=encoder, weights=weights, sha256=sha256, decoder=decoder
     )
