@@ -19,15 +19,10 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
-from pipeline.adaptation.adversarial import Adversarial
-from pipeline.adaptation.distillation import Distillation
-from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
 from pipeline.adaptation.norm_statistics import take_statistics
 from pipeline.adaptation.norms import Norms
-from pipeline.adaptation.self_training import SelfTraining
-from pipeline.adaptation.source_only import SourceOnly
 from pipeline.data.index import of_split, read_index
 from pipeline.data.loaders import TrainingBatches, check_crop
 from pipeline.data.read_ahead import training_loader
@@ -42,9 +37,14 @@ from pipeline.run.machine import keep_freed_memory
 from pipeline.run.randomness import Stream, step_seed
 from pipeline.run.stage import INTERRUPTED, main_guard, stage_arguments
 from pipeline.run.workspace import Workspace
+from pipeline.tasks.segmentation.adversarial import Adversarial
+from pipeline.tasks.segmentation.debug_picture import save_debug_picture
+from pipeline.tasks.segmentation.distillation import Distillation
+from pipeline.tasks.segmentation.entropy_minimisation import EntropyMinimisation
+from pipeline.tasks.segmentation.self_training import SelfTraining
+from pipeline.tasks.segmentation.source_only import SourceOnly
 from pipeline.training import preflight
 from pipeline.training.checkpoint import code_version, files_version, load_checkpoint, save_checkpoint
-from pipeline.training.debug_picture import save_debug_picture
 from pipeline.training.dry_pass import check_batch
 from pipeline.training.monitor import Monitor
 from pipeline.training.optimiser import build_optimiser

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from pipeline import train
-from pipeline.adaptation.cross_entropy import segmentation_loss
 from pipeline.bench.row import Row, medians_in_turn, seconds
 from pipeline.data.loaders import Batch
 from pipeline.networks.normalise import normalise
 from pipeline.params import Params
 from pipeline.run.workspace import Workspace
+from pipeline.tasks.segmentation.cross_entropy import segmentation_loss
 from pipeline.training import preflight
 from pipeline.training.step import Setup, train_step
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.edge.images import enlarge_nearest, fit_size, pad_to_multiple, pad_to_size, resize_image
 from pipeline.networks.edge_graph import CONFIDENCE_STRIDE
 from pipeline.networks.encoder_decoder import size_multiple
@@ -20,6 +19,7 @@ from pipeline.networks.normalise import normalise
 from pipeline.networks.sliding import Network, as_evaluated, fixed_size
 from pipeline.networks.windows import Size
 from pipeline.params import Params
+from pipeline.tasks.segmentation.cross_entropy import enlarge
 
 
 @dataclass(frozen=True)

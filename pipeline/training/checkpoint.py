@@ -15,7 +15,7 @@ from pipeline.edge.errors import UserError
 from pipeline.run.files import replacing
 
 LAST = "last.pt"
-TRAINING_CODE = ("data", "data/formats", "networks", "adaptation", "training")
+TRAINING_CODE = ("data", "data/formats", "networks", "adaptation", "tasks/segmentation", "training")
 TRAINING_CODE += ("train.py", "run/randomness.py", "edge/images.py", "edge/depth.py", "edge/unread.py")
 
 

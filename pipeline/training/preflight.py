@@ -26,7 +26,7 @@ from pipeline.data.report import data_report, print_report
 from pipeline.edge.errors import UserError
 from pipeline.params import Params
 from pipeline.run.workspace import Workspace
-from pipeline.training.debug_picture import save_debug_picture
+from pipeline.tasks.segmentation.debug_picture import save_debug_picture
 from pipeline.training.monitor import clock, memory_gib
 from pipeline.training.step import Setup, train_step
 

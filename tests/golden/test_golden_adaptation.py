@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.adaptation.classmix import class_mask, draw_classes, mix
-from pipeline.adaptation.cross_entropy import cross_entropy
-from pipeline.adaptation.entropy_minimisation import entropy
-from pipeline.adaptation.feature_distance import THINGS, downscale_label, thing_distance
 from pipeline.adaptation.masking import block_mask, mask_grid
-from pipeline.adaptation.pseudo_label import pseudo_label
 from pipeline.adaptation.teacher import Teacher, ema_decay
+from pipeline.tasks.segmentation.classmix import class_mask, draw_classes, mix
+from pipeline.tasks.segmentation.cross_entropy import cross_entropy
+from pipeline.tasks.segmentation.entropy_minimisation import entropy
+from pipeline.tasks.segmentation.feature_distance import THINGS, downscale_label, thing_distance
+from pipeline.tasks.segmentation.pseudo_label import pseudo_label
 
 pytestmark = pytest.mark.floats
 

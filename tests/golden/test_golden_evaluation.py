@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.adaptation.cross_entropy import enlarge
 from pipeline.evaluation.confusion import confusion_matrix, iou, mean_iou, pixel_accuracy, recall
 from pipeline.networks.windows import merge_windows, window_boxes
+from pipeline.tasks.segmentation.cross_entropy import enlarge
 from pipeline.training.optimiser import learning_rate
 
 pytestmark = pytest.mark.floats

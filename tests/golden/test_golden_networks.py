@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import cross_entropy, segmentation_loss
 from pipeline.networks.daformer import DaformerDecoder, ScaleAttention, StageEmbedding, classifier
 from pipeline.networks.deeplabv2 import Deeplabv2Decoder
 from pipeline.networks.hrda import MultiScale, draw_window, fuse
 from pipeline.networks.windows import at_stride, cut
+from pipeline.tasks.segmentation.cross_entropy import cross_entropy, segmentation_loss
 
 pytestmark = pytest.mark.floats
 

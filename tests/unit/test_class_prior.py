@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.class_prior import ClassPrior
-from pipeline.adaptation.labeller import Labeller
 from pipeline.edge.classes import IGNORE, NUM_CLASSES
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.class_prior import ClassPrior
+from pipeline.tasks.segmentation.labeller import Labeller
 
 pytestmark = pytest.mark.floats
 

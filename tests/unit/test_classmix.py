@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.adaptation.classmix import class_mask, draw_classes, mix
+from pipeline.tasks.segmentation.classmix import class_mask, draw_classes, mix
 
 pytestmark = pytest.mark.floats
 

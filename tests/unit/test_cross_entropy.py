@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.adaptation.cross_entropy import cross_entropy, enlarge
+from pipeline.tasks.segmentation.cross_entropy import cross_entropy, enlarge
 
 pytestmark = pytest.mark.floats
 

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import cross_entropy, logits_of, segmentation_loss
 from pipeline.adaptation.teacher import Teacher
 from pipeline.evaluation.inference import predict
 from pipeline.networks.hrda import Hrda, MultiScale, draw_window, fuse
@@ -19,6 +18,7 @@ from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda as HrdaParams
 from pipeline.params import Network
 from pipeline.params.train import Optimiser
+from pipeline.tasks.segmentation.cross_entropy import cross_entropy, logits_of, segmentation_loss
 from pipeline.training.optimiser import build_optimiser
 
 pytestmark = pytest.mark.floats

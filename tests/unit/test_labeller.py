@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.adaptation.labeller import Labeller
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.labeller import Labeller
 
 pytestmark = pytest.mark.floats
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.adversarial import Adversarial
-from pipeline.adaptation.entropy_minimisation import EntropyMinimisation
 from pipeline.adaptation.method import Method
 from pipeline.adaptation.mic import Mic
-from pipeline.adaptation.self_training import SelfTraining
-from pipeline.adaptation.source_only import SourceOnly
 from pipeline.adaptation.teacher import ema_decay
-from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.adversarial import Adversarial
+from pipeline.tasks.segmentation.entropy_minimisation import EntropyMinimisation
+from pipeline.tasks.segmentation.self_training import SelfTraining
+from pipeline.tasks.segmentation.source_only import SourceOnly
+from pipeline.tasks.segmentation.uda import UdaMethod
 
 pytestmark = pytest.mark.floats
 
@@ -189,7 +189,8 @@ def test_masked_loss_with_a_teacher_of_its_own() -> None:
     shared, strict = masked(build("self_training")), masked(build("self_training", mask_tau=1.0))
     unweighted = masked(build("self_training", mask_tau="none"))
     same_alpha = masked(build("self_training", mask_alpha=0.999))
-    assert shared.labeller is None
+    assert isinstance(shared.base, UdaMethod)
+    assert shared.base.mask_labeller is None
     values = [one_step(m) for m in (shared, strict, unweighted, same_alpha)]
     assert len({v["mixed"] for v in values}) == 1  # the base keeps its own
     assert values[1]["masked"] == 0
@@ -201,9 +202,11 @@ def test_masked_loss_with_a_teacher_of_its_own() -> None:
         before = [p.clone() for p in no_ema.student.parameters()]
         one_step(no_ema, step)
         optimiser.step()
-    assert no_ema.labeller is not None
-    assert no_ema.ema is not no_ema.labeller.teacher
-    assert equal(list(no_ema.labeller.teacher.network.parameters()), before)
+    assert isinstance(no_ema.base, UdaMethod)
+    assert no_ema.base.mask_labeller is not None
+    teacher = no_ema.base.mask_labeller.teacher
+    assert no_ema.ema is not teacher
+    assert equal(list(teacher.network.parameters()), before)
     assert ema_decay(3, 0.0) == 0
 
 
@@ -299,6 +302,7 @@ def test_state_survives_saving(base: str) -> None:
     second.load_state_dict(first.state_dict())
     assert one_step(second, 2) == one_step(first, 2)
     assert equal(gradients(first), gradients(second))
+    assert equal(list(first.ema.network.parameters()), list(second.ema.network.parameters()))
 
 
 def adversarial() -> Adversarial:

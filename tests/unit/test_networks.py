@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
 from pipeline.adaptation.teacher import Teacher
 from pipeline.edge.errors import UserError
 from pipeline.networks.encoder_decoder import SegmentationNetwork, output_stride
 from pipeline.networks.segmenter import build_segmenter
 from pipeline.params import Hrda, Network
+from pipeline.tasks.segmentation.cross_entropy import logits_of, segmentation_loss
 
 pytestmark = pytest.mark.floats
 

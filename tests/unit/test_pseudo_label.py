@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.adaptation.pseudo_label import Weighting, pseudo_label
+from pipeline.tasks.segmentation.pseudo_label import Weighting, pseudo_label
 
 pytestmark = pytest.mark.floats
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipeline.adaptation.class_prior import ClassPrior
-from pipeline.adaptation.cross_entropy import enlarge
-from pipeline.adaptation.pseudo_label import PseudoLabel, pseudo_label
 from pipeline.adaptation.teacher import Teacher
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.class_prior import ClassPrior
+from pipeline.tasks.segmentation.cross_entropy import enlarge
+from pipeline.tasks.segmentation.pseudo_label import PseudoLabel, pseudo_label
 
 
 class Labeller:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from pipeline.adaptation.labeller import Labeller
-from pipeline.adaptation.self_training import SelfTraining
 from pipeline.adaptation.teacher import Teacher
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.labeller import Labeller
+from pipeline.tasks.segmentation.self_training import SelfTraining
 
 
 class Distillation(SelfTraining):

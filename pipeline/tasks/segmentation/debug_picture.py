@@ -10,10 +10,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pipeline.adaptation.cross_entropy import enlarge
-from pipeline.adaptation.method import View
 from pipeline.edge.render import colour
 from pipeline.networks.normalise import denormalise
+from pipeline.tasks.segmentation.cross_entropy import enlarge
+from pipeline.tasks.segmentation.view import View
 
 KEPT = 20  # newest pictures; older ones are deleted
 CAPTION = 14  # pixels

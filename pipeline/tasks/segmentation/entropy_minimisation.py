@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.adaptation.cross_entropy import logits_of
-from pipeline.adaptation.uda import UdaMethod
+from pipeline.tasks.segmentation.cross_entropy import logits_of
+from pipeline.tasks.segmentation.uda import UdaMethod
 
 
 class EntropyMinimisation(UdaMethod):

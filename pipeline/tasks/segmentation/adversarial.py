@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import enlarge, logits_of
-from pipeline.adaptation.uda import UdaMethod
 from pipeline.edge.classes import NUM_CLASSES
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.cross_entropy import enlarge, logits_of
+from pipeline.tasks.segmentation.uda import UdaMethod
 
 SOURCE, TARGET = 0.0, 1.0  # what the discriminator shall say (least squares)
 WIDTHS = (64, 128, 256, 512, 1)  # channels of its five convolutions, in the paper
@@ -74,11 +74,15 @@ class Adversarial(UdaMethod):
             return F.mse_loss(answer, torch.full_like(answer, domain))
 
     def state_dict(self) -> dict[str, Any]:
-        """Discriminator and its optimiser."""
-        return {"discriminator": self.discriminator.state_dict(), "optimiser": self.optimiser.state_dict()}
+        """Discriminator and its optimiser, too."""
+        return super().state_dict() | {
+            "discriminator": self.discriminator.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with a discriminator from `state_dict`."""
+        """Continue from `state_dict`."""
+        super().load_state_dict(state)
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimiser.load_state_dict(state["optimiser"])
 

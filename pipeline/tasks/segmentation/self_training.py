@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.classmix import class_mask, draw_classes, mix
-from pipeline.adaptation.cross_entropy import segmentation_loss
-from pipeline.adaptation.labeller import Labeller
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
-from pipeline.adaptation.uda import UdaMethod
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.classmix import class_mask, draw_classes, mix
+from pipeline.tasks.segmentation.cross_entropy import segmentation_loss
+from pipeline.tasks.segmentation.labeller import Labeller
+from pipeline.tasks.segmentation.uda import UdaMethod
 
 
 class SelfTraining(UdaMethod):
@@ -24,13 +23,10 @@ class SelfTraining(UdaMethod):
     """
 
     target_pass = "mixed"
+    labels_target = True
 
     def __init__(self, student: nn.Module, uda: Uda) -> None:
         self.labeller = Labeller(student, uda, uda.alpha, uda.tau)
-        # Mixed pictures, step, generator -> what the student is shown, and the context to show it in.
-        self.hide: (
-            Callable[[Tensor, int, torch.Generator], tuple[Tensor, AbstractContextManager[None]]] | None
-        ) = None
         super().__init__(student, uda, self.labeller.teacher)
 
     def target_loss(

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.adaptation.cross_entropy import logits_of, segmentation_loss
-from pipeline.adaptation.feature_distance import FeatureDistance
-from pipeline.adaptation.method import Method, Pass, View
+from pipeline.adaptation.method import Method, Pass
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 from pipeline.adaptation.teacher import Teacher
 from pipeline.networks.normalise import normalise
 from pipeline.params.uda import Uda
+from pipeline.tasks.segmentation.cross_entropy import logits_of, segmentation_loss
+from pipeline.tasks.segmentation.feature_distance import FeatureDistance
+from pipeline.tasks.segmentation.view import View
 
 
 class SourceOnly(Method):
@@ -30,6 +31,7 @@ class SourceOnly(Method):
         super().__init__(student, ema or Teacher(student, uda.alpha, averaged_statistics=True))
         self.uda = uda
         self.distance = distance
+        self.view = View()
 
     def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
         """`source`; the moving average is updated first."""

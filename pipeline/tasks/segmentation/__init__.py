@@ -1,0 +1,1 @@
+"""Semantic segmentation of street scenes."""
