@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from pipeline import train
 from pipeline.bench.row import Row, medians_in_turn, seconds
@@ -13,7 +12,7 @@ from pipeline.params import Params
 from pipeline.run.workspace import Workspace
 from pipeline.tasks.segmentation.cross_entropy import segmentation_loss
 from pipeline.training import preflight
-from pipeline.training.step import Setup, train_step
+from pipeline.training.step import Setup, tensors_on_device, train_step
 
 ROUNDS = 10
 
@@ -47,14 +46,14 @@ def rows(params: Params, workspace: Workspace) -> list[Row]:
 
 def number_of_passes(setup: Setup, batch: Batch, step: int) -> int:
     """How many the student has in `step`; none of them is run."""
-    tensors = {k: setup.fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    tensors = tensors_on_device(setup.fabric, batch)
     return len(setup.algorithm.passes(tensors, step, torch.Generator(device=setup.fabric.device)))
 
 
 def unavoidable_passes(setup: Setup, batch: Batch, count: int) -> None:
     """`count` student passes, one teacher forward, the optimiser: no mixing, masks or augmentation."""
     fabric, student = setup.fabric, setup.student
-    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    tensors = tensors_on_device(fabric, batch)
     images, label = normalise(tensors["source_image"]), tensors["source_label"]
     student.train()
     setup.optimiser.zero_grad(set_to_none=True)

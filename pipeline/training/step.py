@@ -31,6 +31,11 @@ class Setup:
     frozen_norms: Norms | None = None
 
 
+def tensors_on_device(fabric: Fabric, batch: Batch) -> dict[str, Tensor]:
+    """Of a batch, what a method sees."""
+    return {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+
+
 def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[str, float]:
     """All passes of one step at its learning rate, then the optimiser; returns the losses by name.
 
@@ -40,7 +45,7 @@ def train_step(setup: Setup, batch: Batch, step: int, params: Params) -> dict[st
     fabric, student, optimiser, algorithm = setup.fabric, setup.student, setup.optimiser, setup.algorithm
     config = params.train
     set_learning_rate(optimiser, step, config.steps, config.optimiser, config.uda.start_step)
-    tensors = {k: fabric.to_device(v) for k, v in batch.items() if isinstance(v, Tensor)}
+    tensors = tensors_on_device(fabric, batch)
     # Dropout draws from torch's own generator, masks and mixing from the step's.
     method_seed = step_seed(params.seed, Stream.METHOD, step, fabric.global_rank)
     torch.manual_seed(method_seed)
