@@ -27,7 +27,7 @@ bench: .venv/installed
 	python -m pipeline.bench
 
 seeds: .venv/installed
-	python -m pipeline.ablation --methods source_only self_training mic --jobs 2
+	python -m pipeline.ablation profiles/ablations/embedded_claim.yaml --jobs 2
 
 lock:
 	uv pip compile pyproject.toml --group dev --extra train --extra app --extra gpu --universal --python-version 3.11 \

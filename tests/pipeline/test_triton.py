@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+import yaml
 
 from pipeline import export
 from pipeline.edge.errors import UserError
@@ -38,7 +39,8 @@ parameters { key: "training_size" value: { string_value: "360x640" } }
 def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: params.yaml of source_only and mic, and their files, mic's with a fixed-size variant."""
     monkeypatch.chdir(tmp_path)
-    shutil.copyfile(ROOT / "params.yaml", "params.yaml")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"methods": ["source_only", "mic"]}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
     shutil.copytree(ROOT / "models" / "night", "models")
     onnx.save(to_fixed_size(onnx.load("models/mic.onnx"), (384, 640)), "models/mic.fixed.onnx")
     return tmp_path

@@ -162,7 +162,7 @@ def test_no_name_or_path_may_be_empty(tmp_path: Path, key: Key) -> None:
         ("train.crop", [96, True], "train: crop is true where a number or a name is meant"),
         ("train.crop", [100_000, 100_000], "train.crop.0 = 100000: input should be less than or equal to 16384"),
         ("train.crop", [96], "train.crop.1 is missing"),
-        ("train.uda.start_step", 600, "uda.start_step 600 leaves none of the 600 steps for the target: lower it"),
+        ("train.uda.start_step", 800, "uda.start_step 800 leaves none of the 800 steps for the target: lower it"),
         ("train.uda.mask_start_step", 10**6, "uda.mask_start_step 1000000 must be from uda.start_step 0 to the last"),
         ("train.uda.ignore_top", 96, "uda.ignore_top 96 and ignore_bottom 0 leave no row of a crop of 96 rows"),
         ("evaluate.window_stride", [64, 128], "window_stride [64, 128] is larger than window [64, 64] and leaves"),
