@@ -6,11 +6,22 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import current_thread, main_thread
 from types import FrameType
 
 EXIT_CODE = 130
 SENTENCE = "interrupted: the results written so far are complete; the same command does the rest."
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@dataclass
+class _Held:
+    depth: int = 0
+    signalled: bool = False
+
+
+_held = _Held()  # of the main thread: signals are handled in no other
 
 
 def leave_at_once() -> None:
@@ -25,14 +36,37 @@ def clean_up_first() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         leave_at_once()
-        raise KeyboardInterrupt
+        if _held.depth:
+            _held.signalled = True
+        else:
+            raise KeyboardInterrupt
 
+    _held.signalled = False
     _handle(interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Inside, the first signal is put off to the end, so be there for fractions of a second.
+
+    Raised within the Python code of a pool or a condition, KeyboardInterrupt would leave a lock taken for ever.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    _held.depth += 1
+    try:
+        yield
+    finally:
+        _held.depth -= 1
+        if _held.signalled and not _held.depth:
+            _held.signalled = False
+            raise KeyboardInterrupt
 
 
 def _handle(handler: object) -> None:
