@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +38,13 @@ class Method(ABC):
         self.scalars: dict[str, Tensor] = {}
 
     @abstractmethod
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
-        """The passes of `step` (from 0) on a batch of the training loader, to be run in this order."""
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
+        """The passes of `step` (from 0) on a batch of the training loader, to be run in this order.
+
+        `also`: those of a method around this one, to be run wherever this one takes a gradient.
+        """
 
     def after_passes(self, step: int) -> None:  # noqa: B027  most methods have nothing left to do
         """What follows the last backward pass of `step`."""

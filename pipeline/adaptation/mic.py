@@ -6,7 +6,9 @@ to use context.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from pipeline.adaptation.feature_masks import hidden_blocks, hidden_channels
 from pipeline.adaptation.masking import Masks
-from pipeline.adaptation.method import Adapting, Method, Pass
+from pipeline.adaptation.method import Adapting, Method, Pass, ToMask
 from pipeline.adaptation.strong_augment import draw_gates, strong_augment
 
 
@@ -36,29 +38,38 @@ class Mic(Method):
             base.hide = self._hidden
         base.expect_masks()
 
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
         """Those of the base, and from the first masked step on `masked`."""
-        passes = self.base.passes(batch, step, generator)
-        self.view, self.scalars = self.base.view, self.base.scalars
         if step >= self.uda.first_masked_step and not self.in_base:
-            passes.append(("masked", lambda: self._masked_loss(batch, step, generator)))
+            also = [*also, self._masked(batch, step, generator)]
+        passes = self.base.passes(batch, step, generator, also)
+        self.view, self.scalars = self.base.view, self.base.scalars
         return passes
 
     def after_passes(self, step: int) -> None:
         """The base's."""
         self.base.after_passes(step)
 
-    def _masked_loss(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Tensor:
-        uda, wanted = self.uda, self.base.to_mask(batch)
-        images = wanted.images
-        if uda.mask_mode.endswith("_aug"):
-            # Fresh gates; blur is always eligible here, whatever the threshold of the mixed pictures.
-            gates = draw_gates(generator)
-            images = strong_augment(images, gates, generator, uda.jitter_threshold, per_image=False)
-        masked, hidden = self._hidden(images, step, generator)
-        with self.base.norms.frozen(uda.mask_norms == "running"), hidden:
-            output = self.student(masked)
-        return uda.mask_weight * self.base.masked_loss(masked, output, wanted)
+    def _masked(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Pass:
+        @cache  # a base that takes two gradients a step takes both on the same masked pictures
+        def shown() -> tuple[ToMask, Tensor, AbstractContextManager[None]]:
+            uda, wanted = self.uda, self.base.to_mask(batch)
+            images = wanted.images
+            if uda.mask_mode.endswith("_aug"):
+                # Fresh gates; blur is always eligible here, whatever the threshold of the mixed pictures.
+                gates = draw_gates(generator)
+                images = strong_augment(images, gates, generator, uda.jitter_threshold, per_image=False)
+            return wanted, *self._hidden(images, step, generator)
+
+        def loss() -> Tensor:
+            wanted, masked, hidden = shown()
+            with self.base.norms.frozen(self.uda.mask_norms == "running"), hidden:
+                output = self.student(masked)
+            return self.uda.mask_weight * self.base.masked_loss(masked, output, wanted)
+
+        return "masked", loss
 
     def _hidden(
         self, images: Tensor, step: int, generator: torch.Generator

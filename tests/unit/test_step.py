@@ -37,7 +37,7 @@ class TwoLosses:
         self.student, self.second, self.done = student, second, False
 
     def passes(
-        self, batch: dict[str, Tensor], step: int, generator: torch.Generator
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: object = ()
     ) -> list[tuple[str, Callable[[], Tensor]]]:
         return [("first", self.weight.sum), ("second", self.second_loss)]
 

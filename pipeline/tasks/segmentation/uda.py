@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -47,11 +48,13 @@ class UdaMethod(SourceOnly, Adapting):
             tau = taus[uda.mask_tau] if isinstance(uda.mask_tau, str) else uda.mask_tau
             self.mask_labeller = Labeller(self.student, uda, alpha, tau)
 
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
         """`source`; from `start_step` on `target_distance` for a distance of kind foundation, and the method's own."""
         passes = super().passes(batch, step, generator)
         if step < self.uda.start_step:
-            return passes
+            return [*passes, *also]
         if self.mask_labeller is not None:
             self.mask_labeller.teacher.update(self.student, step - self.uda.start_step)
         target = self.view.target = normalise(batch["target_image"])
@@ -59,7 +62,7 @@ class UdaMethod(SourceOnly, Adapting):
         if distance is not None and distance.on_target:
             passes.append(("target_distance", lambda: distance.of_target(target)))
         passes.append((self.target_pass, lambda: self.target_loss(target, batch, step, generator)))
-        return passes
+        return [*passes, *also]
 
     @abstractmethod
     def target_loss(
