@@ -22,12 +22,8 @@ Golden = Callable[[str], dict[str, np.ndarray]]
 assert_close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
 
 
-@pytest.fixture
-def data(golden: Golden) -> dict[str, np.ndarray]:
-    return golden("classification")
-
-
-def test_conditional_adversarial_loss_and_its_reversed_gradient(data: dict[str, np.ndarray]) -> None:
+def test_conditional_adversarial_loss_and_its_reversed_gradient(golden: Golden) -> None:
+    data = golden("classification")
     weight = torch.from_numpy(data["discriminator_weight"])
     discriminator = nn.Linear(weight.shape[1], 1, bias=False)
     discriminator.load_state_dict({"weight": weight})
@@ -42,17 +38,20 @@ def test_conditional_adversarial_loss_and_its_reversed_gradient(data: dict[str, 
         assert_close(features.grad.numpy(), data[f"grad_f_{domain}"])
 
 
-def test_the_reversal_rises(data: dict[str, np.ndarray]) -> None:
+def test_the_reversal_rises(golden: Golden) -> None:
+    data = golden("classification")
     assert_close([reversal_factor(step) for step in data["grl_coeff_iters"].tolist()], data["grl_coeff"])
 
 
-def test_minimum_class_confusion(data: dict[str, np.ndarray]) -> None:
+def test_minimum_class_confusion(golden: Golden) -> None:
+    data = golden("classification")
     logits = torch.from_numpy(data["mcc_logits"])
     losses = [class_confusion(logits, t).item() for t in data["mcc_temperature"].tolist()]
     assert_close(losses, data["mcc_loss"])
 
 
-def test_sharpness_aware_steps(data: dict[str, np.ndarray]) -> None:
+def test_sharpness_aware_steps(golden: Golden) -> None:
+    data = golden("classification")
     inputs, labels = torch.from_numpy(data["sam_x"]), torch.from_numpy(data["sam_y"])
     start = torch.from_numpy(data["sam_w0"])
     layer = nn.Linear(inputs.shape[1], len(start) // (inputs.shape[1] + 1))
@@ -83,7 +82,8 @@ def test_sharpness_aware_steps(data: dict[str, np.ndarray]) -> None:
         assert_close([here.item(), there.item()], losses)
 
 
-def test_pseudo_labels_and_the_masked_loss(data: dict[str, np.ndarray]) -> None:
+def test_pseudo_labels_and_the_masked_loss(golden: Golden) -> None:
+    data = golden("classification")
     pseudo = pseudo_label(torch.from_numpy(data["mic_teacher_logits"]))
     np.testing.assert_array_equal(pseudo.label.numpy(), data["mic_pseudo_label"])
     assert_close(pseudo.weight.numpy(), data["mic_weight"])
