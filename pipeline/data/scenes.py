@@ -33,12 +33,17 @@ VAL_START = 1_000_000  # validation scenes are numbered from here: never a train
 
 @dataclass(frozen=True)
 class Scene:
-    """image uint8 (H, W, 3) RGB, label uint8 (H, W) train ids, depth float32 (H, W) metres, sky infinite."""
+    """image uint8 (H, W, 3) RGB, label uint8 (H, W) train ids, depth float32 (H, W) metres, sky infinite.
+
+    At four samples a pixel, (2H, 2W): thing int32, the number of the object (0: none), and samples uint8, the train id.
+    """
 
     image: np.ndarray
     label: np.ndarray
     depth: np.ndarray
     condition: str
+    thing: np.ndarray
+    samples: np.ndarray
 
 
 class ScenesConfig(Protocol):
@@ -110,7 +115,7 @@ def draw_scene(
         electrons, read = weather.uniform(500, 1200), weather.uniform(2.0, 4.0)
     image = develop(_pair(np.clip(linear, 0, 1)).mean(2), weather, electrons, read)
     label, depth = _majority(canvas.label, canvas.depth)
-    return Scene(image, label, depth, condition)
+    return Scene(image, label, depth, condition, canvas.thing, canvas.label)
 
 
 def write_scenes(root: Path, config: ScenesConfig) -> None:

@@ -5,7 +5,8 @@ World axes in metres: x right, y up, z ahead; the ground is y = 0. Colours are l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -89,6 +90,19 @@ class Canvas:
         self.visible = np.ones((h, w), np.float32)
         self.open = np.ones((h, w), np.float32)
         self.on_ground = np.zeros((h, w), bool)
+        self.thing = np.zeros((h, w), np.int32)  # number of the object that a pixel shows; 0: none
+        self.things = 0
+        self._drawn = 0
+
+    @contextmanager
+    def one_thing(self) -> Iterator[None]:
+        """What is drawn within is one object and has a number of its own in `thing`."""
+        self.things += 1
+        self._drawn = self.things
+        try:
+            yield
+        finally:
+            self._drawn = 0
 
     def project(self, points: np.ndarray) -> tuple[list[float], list[float]]:
         """Polygon (n, 3) in the world -> columns and rows of its corners, after clipping at NEAR."""
@@ -174,6 +188,7 @@ class Canvas:
         self.depth.reshape(-1)[where] = t
         self.label.reshape(-1)[where] = label
         self.on_ground.reshape(-1)[where] = False
+        self.thing.reshape(-1)[where] = self._drawn
         self.normal.reshape(-1, 3)[where] = normal
         self.albedo.reshape(-1, 3)[where] = albedo
         self.emission.reshape(-1, 3)[where] = emission
@@ -203,7 +218,8 @@ class Canvas:
         albedo = behind + (front - behind) * sprite.opacity[row, column][:, None]
         label, emission = sprite.label[row, column], sprite.emission[row, column]
         # Rounded things: they take light from the camera's side and some from above.
-        self._write(where, t[i, j], (0, 0.35, -0.94), label, albedo, emission)
+        with self.one_thing():
+            self._write(where, t[i, j], (0, 0.35, -0.94), label, albedo, emission)
 
     def cast_shadows(self) -> None:
         """Darken what is left of the ground under the collected shadows, once everything stands."""

@@ -208,7 +208,8 @@ class _Builder:
                 if self.chance(self.style.traffic + 0.15) and (z + 8 < gap[0] or z > gap[1] + 3):
                     kind, colour = "van" if self.chance(0.2) else "car", pick(self.rng, self.style.cars)
                     x = sign * (self.street.kerb[side] - 1.05)
-                    Vehicle(kind, x, z, bool(side), colour, False).draw(self.canvas, self.sun)
+                    with self.canvas.one_thing():
+                        Vehicle(kind, x, z, bool(side), colour, False).draw(self.canvas, self.sun)
                 z += self.between((5.5, 7.5))
 
     def traffic(self) -> None:
@@ -222,7 +223,8 @@ class _Builder:
                     kind = str(self.rng.choice(["car", "van", "bus"], p=[0.62, 0.17, 0.21]))
                     colour = pick(self.rng, self.style.buses if kind == "bus" else self.style.cars)
                     car = Vehicle(kind, x, z, away, colour, True)
-                    car.draw(self.canvas, self.sun)
+                    with self.canvas.one_thing():
+                        car.draw(self.canvas, self.sun)
                     z += car.body.long
                 z += self.between((6, 16))
         for _ in range(self.rng.integers(1, 3)):
