@@ -24,8 +24,12 @@ class Teacher:
     parameters, and `predict` uses them as at inference.
     """
 
-    def __init__(self, student: nn.Module, alpha: float, averaged_statistics: bool = False) -> None:
+    def __init__(
+        self, student: nn.Module, alpha: float, averaged_statistics: bool = False, warm_up: bool = True
+    ) -> None:
+        """`warm_up` False: the rate is `alpha` from step 1 on, as for detection (section 8)."""
         self.alpha = alpha
+        self.warm_up = warm_up
         self.averaged_statistics = averaged_statistics
         # Fabric wraps the student that trains; the teacher copies the network itself.
         self.network = copy.deepcopy(getattr(student, "module", student)).requires_grad_(False)
@@ -34,7 +38,7 @@ class Teacher:
     @torch.no_grad()
     def update(self, student: nn.Module, step: int) -> None:
         """Follow the student as the optimiser step before iteration `step` (from 0) left it."""
-        decay = ema_decay(step, self.alpha)
+        decay = ema_decay(step, self.alpha) if self.warm_up or step == 0 else self.alpha
         for mine, theirs in zip(self.network.parameters(), student.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
         if self.averaged_statistics:

@@ -1,0 +1,1 @@
+"""Object detection: Faster R-CNN, SADA and a mean teacher, with MIC on top of either (method page, section 8)."""
