@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
+from pipeline.adaptation.gradient_reversal import scale_gradient
 from pipeline.tasks.detection.consistency import consistency_loss
-from pipeline.tasks.detection.gradient_reversal import scale_gradient
 from pipeline.tasks.detection.image_alignment import ImageAlignment, image_loss
 from pipeline.tasks.detection.instance_alignment import InstanceAlignment, instance_loss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -30,13 +31,15 @@ class AdaptingDetection(SourceOnly, Adapting):
     def expect_masks(self) -> None:
         """Nothing to prepare: the teacher labels whole pictures in every method."""
 
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
         """`source`, and from `start_step` on the method's own on the target."""
         passes = super().passes(batch, step, generator)
         if step >= self.uda.start_step:
             self.view.target = normalise(batch["target_image"])
             passes.append((self.target_pass, lambda: self.target_loss(batch, step, generator)))
-        return passes
+        return [*passes, *also]
 
     @abstractmethod
     def target_loss(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> Tensor:

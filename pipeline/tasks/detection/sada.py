@@ -6,16 +6,17 @@ both domains the same features, as the gradient of the discriminators reaches it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.adaptation.gradient_reversal import scale_gradient
 from pipeline.adaptation.method import Pass
 from pipeline.params.detection import DetectionUda
 from pipeline.tasks.detection.consistency import consistency_loss
 from pipeline.tasks.detection.detector import POOLED, Pyramid
-from pipeline.tasks.detection.gradient_reversal import scale_gradient
 from pipeline.tasks.detection.image_alignment import ImageAlignment, image_loss
 from pipeline.tasks.detection.instance_alignment import InstanceAlignment, instance_loss
 from pipeline.tasks.detection.pseudo_boxes import AdaptingDetection
@@ -47,11 +48,13 @@ class Sada(AdaptingDetection):
             weight_decay=WEIGHT_DECAY,
         )
 
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
         """`source`, from `start_step` on with alignment, and `alignment`."""
         self.optimiser.zero_grad(set_to_none=True)
         self.aligns = step >= self.uda.start_step
-        return super().passes(batch, step, generator)
+        return super().passes(batch, step, generator, also)
 
     def source_alignment(self, pyramid: Pyramid, generator: torch.Generator) -> Tensor | float:
         """The source's half of the alignment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,11 +30,13 @@ class SourceOnly(Method):
         self.network: Detector = network
         self.view = View()
 
-    def passes(self, batch: dict[str, Tensor], step: int, generator: torch.Generator) -> list[Pass]:
+    def passes(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator, also: Sequence[Pass] = ()
+    ) -> list[Pass]:
         """`source`; the moving average is updated first."""
         self.ema.follow(self.student, step, self.uda)
         self.view, self.scalars = View(), {}
-        return [("source", lambda: self._source_loss(batch, generator))]
+        return [("source", lambda: self._source_loss(batch, generator)), *also]
 
     def _source_loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
         source = normalise(batch["source_image"])
